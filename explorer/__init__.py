@@ -35,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "inspection.segment.table": ("SegmentationTable",),
     "inspection.compare.comparing": ("compare",),
     "inspection.compare.comparison": ("Comparison",),
+    "inspection.compare.difference": ("Difference",),
     "inspection.compare.place_comparison": ("BoxComparison", "MaskComparison"),
     "inspection.compare.speed": ("Speed", "measure_speed"),
     "inspection.attribution.explaining": ("explain",),
@@ -80,7 +81,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.evaluation.box_evaluation": ("DetectionEvaluation",),
     "training.evaluation.mask_evaluation": ("MaskEvaluation",),
     # how sure that is, and choosing between models
-    "training.doubt.difference": ("Difference", "differ"),
+    "training.doubt.difference": ("differ",),
     "training.doubt.temperature": ("Calibrated", "calibrate"),
     "training.doubt.uncertainty": ("Uncertainty", "uncertain"),
     "training.doubt.label_issues": ("LabelErrors", "label_errors"),

@@ -6,6 +6,7 @@ from explorer.inspection.attribution.explaining import explain as explain
 from explorer.inspection.attribution.result import Attribution as Attribution
 from explorer.inspection.compare.comparing import compare as compare
 from explorer.inspection.compare.comparison import Comparison as Comparison
+from explorer.inspection.compare.difference import Difference as Difference
 from explorer.inspection.compare.place_comparison import BoxComparison as BoxComparison
 from explorer.inspection.compare.place_comparison import MaskComparison as MaskComparison
 from explorer.inspection.compare.speed import Speed as Speed
@@ -67,7 +68,6 @@ from explorer.training.choosing.stacked import Stacked as Stacked
 from explorer.training.choosing.stacking import blend as blend
 from explorer.training.choosing.stacking import stack as stack
 from explorer.training.choosing.validating import cross_validate as cross_validate
-from explorer.training.doubt.difference import Difference as Difference
 from explorer.training.doubt.difference import differ as differ
 from explorer.training.doubt.label_issues import LabelErrors as LabelErrors
 from explorer.training.doubt.label_issues import label_errors as label_errors

@@ -191,6 +191,20 @@ def test_the_articles_stack_is_wrong_and_the_line_that_works(published):
         outputs = torch.cat([model(x) for model in models], dim=1)
         with pytest.raises(RuntimeError, match="1x3000 and 3x1"):
             nn.Linear(3, 1)(outputs)
+        class FusionModel(nn.Module):
+            def __init__(self, model1, model2, model3):
+                super().__init__()
+                self.model1, self.model2, self.model3 = model1, model2, model3
+                self.fc = nn.Linear(3, 1)
+
+            def forward(self, x):
+                return self.fc(torch.cat([self.model1(x), self.model2(x), self.model3(x)], dim=1))
+
+        line = r"explorer.fuse_features\(models, num_classes=n\) puts one new head, of the size that it needs"
+        same = [timm.create_model("resnet10t").eval() for _ in range(3)]
+        for three, why in ((models, "in different ways"), (same, "1x3000 and 3x1")):
+            with pytest.raises(ValueError, match=f"(?s){why}.*{line}"):
+                timm.wrap(FusionModel(*three), input_size=(3, 64, 64))
         fusion_model = timm.fuse_features(models, num_classes=1).eval()  # the line that works
         assert fusion_model(x).shape == (1, 1)
         with pytest.raises(ValueError, match="not one a member. explorer.fuse_features"):

@@ -682,3 +682,82 @@ def test_numbers_beside_classes_are_said_to_have_nothing_in_common():
     assert any("nothing in common" in note for note in result.notes) and np.isnan(result.agreement[0, 1])
     assert {row.label for row in result.predictions()} == {"red", "blue"}
     assert result.predictions()[0].shares[0] is None
+
+
+# --- whether they really differ -----------------------------------------------------------------------------
+
+
+def answered(rights, names=None, *, known=True):
+    """A comparison of models that are right about these photos: [M, N] of 0 and 1, of two classes."""
+    from explorer.inspection.compare.comparison import Comparison
+    from explorer.inspection.compare.facts import ModelRow
+    from explorer.models.outputs import Outputs
+
+    rights = np.asarray(rights)
+    count = rights.shape[1]
+    truth = np.arange(count) % 2
+    logits = tuple(np.eye(2, dtype=np.float32)[np.where(row, truth, 1 - truth)] * 4 for row in rights)
+    names = names or tuple("abcdefgh"[:len(rights)])
+    rows = [ModelRow(name, 1, 1, 1, (3, 8, 8), 2, right=int(row.sum()), judged=count if known else 0)
+            for name, row in zip(names, rights)]
+    return Comparison(rows=rows, photos=tuple(f"{i}.png" for i in range(count)), problems=[], notes=(),
+                      models=(), outputs=(Outputs("one", ("cat", "dog")),) * len(rights), logits=logits,
+                      looks=(), truth=tuple(frozenset({("cat", "dog")[t]}) for t in truth) if known else ())
+
+
+def test_two_models_are_held_against_each_other_as_evaluations_are():
+    from tests.training.test_difference import judged
+
+    random = np.random.default_rng(0)
+    a, b = random.random(200) < 0.7, random.random(200) < 0.85
+    result = answered([a, b])
+    found, wanted = result.differ(), explorer.differ(judged(a, "a"), judged(b, "b"))
+    assert (found.test, found.first, found.second, found.difference) == \
+        (wanted.test, wanted.first, wanted.second, wanted.difference)
+    assert found.only_first == tuple(row.name for row in wanted.only_first)
+    assert result.standing == (wanted.sentence,) == tuple(result.captions[-1:]) and wanted.better == "b"
+    assert result.differ("b", 0).test.first == found.test.second
+    values = np.random.default_rng(9).integers(0, 200, (4000, 200))
+    low, high = np.quantile((b.astype(float) - a)[values].mean(1), [0.025, 0.975])
+    assert (found.difference.low, found.difference.high) == (pytest.approx(low, abs=0.01),
+                                                             pytest.approx(high, abs=0.01))
+
+
+def test_of_several_the_best_is_tested_against_each_with_corrected_p_values():
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    random = np.random.default_rng(1)
+    rights = [random.random(80) < share for share in (0.95, 0.86, 0.5, 0.72)]
+    result = answered(rights)
+    exact = [result.differ(0, i).test.exact for i in (1, 2, 3)]
+    assert result.rows[0].right == max(row.right for row in result.rows)
+    corrected = dict(zip("bcd", multitest.multipletests(exact, method="holm")[1]))
+    [told] = result.standing
+    really, perhaps = told.split("may be ahead")
+    for name, p in corrected.items():
+        assert f"{name} (p = " in (really if p < 0.05 else perhaps), name
+        if p >= 0.001:
+            assert f"{name} (p = {p:.3f})" in told
+    assert "is really better than" in really and told.endswith("corrected for 3 tests (Holm).")
+
+
+def test_where_no_class_is_known_nothing_is_tested():
+    result = answered(np.ones((2, 30)), known=False)
+    assert result.standing == ()
+    with pytest.raises(ValueError, match="no photo whose right class is known to both a and b"):
+        result.differ()
+    few = answered(np.array([[1, 1, 0], [1, 0, 0]]))
+    assert few.standing == () and few.differ().test.first == 1  # too few to say so unasked
+    with pytest.raises(ValueError, match="a was given twice"):
+        few.differ("a", 0)
+    with pytest.raises(ValueError, match="There is no model 'z'"):
+        few.differ("z")
+    with pytest.raises(ValueError, match="draws"):
+        few.differ(draws=0)
+    with pytest.raises(ValueError, match="there are no two"):
+        answered(np.ones((1, 30))).differ()
+
+
+def test_photos_whose_class_one_model_does_not_know_do_not_count():
+    result = answered([[1, 1, 0, 1], [0, 1, 1, 1]])
+    result.truth = (frozenset({"cat"}), frozenset({"bird"}), frozenset({"cat"}), frozenset({"dog"}))
+    assert np.isnan(result.right("a")[1]) and result.differ().photos == 3

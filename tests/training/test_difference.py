@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import explorer
-from explorer.training.doubt.mcnemar import mcnemar
+from explorer.inspection.compare.mcnemar import mcnemar
 from tests.html import parse
 
 

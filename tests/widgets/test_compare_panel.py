@@ -9,6 +9,7 @@ import importlib
 import io
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from explorer.widgets.panels.compare.views import VIEWS
 from explorer.widgets.panels.compare.words import default_names, table_rows, weights_sentence
 from explorer.widgets.parts.downloads import Downloads
 from tests.html import parse
+from tests.inspection.test_compare import answered
 
 from .test_parts_base import from_browser, record_messages
 
@@ -296,6 +298,21 @@ def test_agreement_and_table_show_the_numbers(panel):
     assert rows[0][titles.index("parameters, M")] == pytest.approx(4.652008)
     assert "lite1" in panel.views.table._table
     assert rows[1][titles.index("top-1 published")] == pytest.approx(0.766, abs=1e-3)
+
+
+def test_whether_the_best_really_is_better_is_said_where_accuracy_is_shown(panel):
+    before, random = panel.shown, np.random.default_rng(0)
+    result = answered([random.random(60) < share for share in (0.6, 0.95)], ("<b>a</b>", "b"))
+    result.models = before.result.models
+    with panel.session.lock:
+        panel._show(replace(before, result=result))
+    for view, accuracy in (("table", "measured"), ("scatter", "measured"), ("scatter", "published")):
+        panel.views.view.value, panel.views.y.value = view, accuracy
+        said = text_of(panel.views.below.value)
+        assert (result.standing[0] in said) == (accuracy == "measured"), (view, accuracy)
+        assert "<b>a</b>" not in panel.views.below.value
+    with panel.session.lock:
+        panel._show(before)
 
 
 def test_a_point_and_a_row_open_their_model(panel, dash):

@@ -419,6 +419,29 @@ def test_the_code_for_the_model_on_the_screen_runs(dash):
     assert scope["result"].loss == panel.shown.result.loss
 
 
+def test_a_second_model_by_the_same_photos_is_held_against_the_first(judged, dash):
+    first = judged.shown.result
+    assert judged.against.value == "" and "differ" not in judged.code()
+    judged.go.click()
+    assert judged.wait() and judged.against.value == ""  # the same model once more
+    dash.session.model.config = dash.session.model.config.with_(labels=FLOWERS)
+    judged.who.value, judged.data.value = "model", "flowers5_nano"
+    judged.go.click()
+    assert judged.wait()
+    found = explorer.differ(first, judged.shown.result)
+    text = parse(judged.against.value).text
+    assert text.startswith("Held against nano, judged before by the same photos: ") and found.sentence in text
+    scope = {"dash": dash}
+    exec(judged.code(), scope)
+    again = explorer.differ(scope["before"], scope["result"])
+    assert (again.test, again.first) == (found.test, found.first)
+    judged.part.value = "train"  # other photos
+    judged.go.click()
+    assert judged.wait() and judged.against.value == "" and len(judged.before) == 4
+    judged.forget()
+    assert judged.before == []
+
+
 def test_the_figure_and_its_caption_name_model_data_and_interval(judged):
     assert judged.exported("svg").startswith(b"<?xml") and judged.exported("png").startswith(b"\x89PNG")
     caption = judged.caption()

@@ -18,10 +18,16 @@ import torch
 from torch import Tensor
 
 from explorer.data.labels import class_key
-from explorer.display.words import number_text
+from explorer.display.words import counted, number_text
 from explorer.inspection.attribution.explaining import explain
 from explorer.inspection.attribution.result import Attribution
 from explorer.inspection.compare.compared import FEW, MOST_LOOKS, Compared, Progress, why
+from explorer.inspection.compare.difference import (
+    Difference,
+    check_draws,
+    difference_of_right,
+    standing_of,
+)
 from explorer.inspection.compare.facts import ClassRow, Disagreement, NumberRow
 from explorer.inspection.compare.joining import agreement_of, differences_of, distinct, first_answers
 from explorer.inspection.look.result import Look
@@ -248,6 +254,58 @@ class Answers(Compared):
         classifier was judged by at least 20 labelled photos, else "published"."""
         judged = [row.judged for row in self.rows if row.num_classes]
         return "measured" if judged and min(judged) >= JUDGED else "published"
+
+    def right(self, model: str | int) -> np.ndarray:
+        """Whether a model's first answer to each photo is right: 1 or 0, and NaN where that is not known, or
+        is a class that the model does not know by name; float64 [N]."""
+        i = self.model_index(model)
+        own = [class_key(label) for label in self.labels[i]]
+        known = set(own)
+        return np.array([float(own[index] in truth) if truth & known else np.nan
+                         for index, truth in zip(self.top1[i], self.truth)] if self.truth else
+                        [np.nan] * len(self.photos))
+
+    def differ(self, first: str | int | None = None, second: str | int | None = None, *, draws: int = 2000,
+               seed: int = 0) -> Difference:
+        """Whether two of the models really differ in how often they are right: McNemar's test, and bootstrap
+        intervals of their accuracies, by the photos whose class both know.
+
+        first, second: by name or number; None: the two that are right most often
+        draws, seed:   of the bootstrap, as in `explorer.differ`
+
+        Raises ValueError where no photo's class is known to both, or for one model twice.
+        """
+        check_draws(draws)
+        given = [None if one is None else self.model_index(one) for one in (first, second)]
+        free = sorted((i for i in range(len(self)) if i not in given),
+                      key=lambda i: -(self.rows[i].measured or 0.0))[:given.count(None)]
+        if len(free) < given.count(None):
+            raise ValueError(f"Only {counted(len(self), 'model')} got through the photos: there are no two "
+                             "to hold against each other.")
+        rest = iter(sorted(free))
+        a, b = (next(rest) if one is None else one for one in given)
+        if a == b:
+            raise ValueError(f"{self.names[a]} was given twice: give two of the models.")
+        said = np.stack((self.right(a), self.right(b)))
+        both = np.flatnonzero(~np.isnan(said).any(0))
+        if not len(both):
+            raise ValueError(f"There is no photo whose right class is known to both {self.names[a]} and "
+                             f"{self.names[b]}: compare photos in a folder with a folder for each class, "
+                             "called as the models' classes are.")
+        photos = [self.photos[j] for j in both]
+        return difference_of_right((self.names[a], self.names[b]), *said[:, both], (photos, photos),
+                                   figure="top-1 accuracy", draws=draws, seed=seed)
+
+    @cached_property
+    def standing(self) -> tuple[str, ...]:
+        """Whether the model that is right most often really is better than the others, in a sentence; () for
+        fewer than 20 photos whose class is known."""
+        judged = [i for i, row in enumerate(self.rows) if row.judged >= JUDGED]
+        if len(judged) < 2:
+            return ()
+        best, *others = sorted(judged, key=lambda i: -(self.rows[i].measured or 0.0))
+        pairs = [(self.names[i], self.differ(best, i)) for i in others]
+        return (pairs[0][1].sentence,) if len(pairs) == 1 else (standing_of(self.names[best], pairs),)
 
 
 def _listed(numbers: Iterable[int]) -> str:

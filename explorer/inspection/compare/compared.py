@@ -62,6 +62,11 @@ class Compared:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def standing(self) -> tuple[str, ...]:
+        """Whether the best of the models really is better than the others; () where nobody judges them."""
+        return ()
+
     # --- size, speed, accuracy ---
 
     @property
@@ -154,7 +159,7 @@ class Compared:
     @property
     def captions(self) -> list[str]:
         """What the numbers mean, what they were measured on, and what is left out, in sentences."""
-        sentences = [f"Compared with {counted(len(self.photos), 'photo')}.", *self.notes]
+        sentences = [f"Compared with {counted(len(self.photos), 'photo')}.", *self.notes, *self.standing]
         if self.conditions:
             sentences.append(f"Speed: {self.conditions}")
         return sentences + [f"{who}: {why}" for who, why in self.problems]

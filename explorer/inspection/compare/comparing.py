@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,12 +40,13 @@ from explorer.inspection.compare.speed import REPEATS, WARM_UP, weight_bytes
 from explorer.inspection.detect.detecting import as_detector
 from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look.looking import look
-from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
+from explorer.inspection.look.model import as_model, notes_on, outputs_of
 from explorer.inspection.look.passes import Stopped
 from explorer.inspection.look.result import Look
 from explorer.inspection.segment.segmenting import as_segmenter
 from explorer.models.contract import VisionModel
 from explorer.models.detection.detector import Detector
+from explorer.models.ensembles.given import Several, named_members
 from explorer.models.outputs import Outputs
 from explorer.models.segmentation.segmenter import Segmenter
 from explorer.models.tasks import check_one_kind, task_of_name
@@ -57,7 +59,7 @@ FEWEST, MOST = 2, 8   # models
 
 @checked
 def compare(
-    models: Sequence[VisionModel | str] | Mapping[str, VisionModel | str],
+    models: Several,
     images: Any,
     *,
     measure: bool = True,
@@ -70,7 +72,7 @@ def compare(
 ) -> Comparison | PlaceComparison:
     """Show the same photos to 2 to 8 models.
 
-    models:      names, or models that you built; or {what to call it: one of these}
+    models:      names, models that you built, or runs; or {what to call it: one of these}
     images:      one photo or a list of them (anything `load_image` takes), {what to call it: photo}, a
                  folder, a `PhotoSet`, or "flowers5". Where the right classes are known (a `PhotoSet`, a
                  folder with a folder for each class, explorer's own photos), the answers are judged as well
@@ -137,27 +139,18 @@ class _Done:
 
 def _named(models: Any) -> dict[str, Any]:
     """{what to call it: name or model}. Raises ValueError for too few, too many, or the same one twice."""
-    if isinstance(models, Mapping):
-        pairs = [(str(name), model) for name, model in models.items()]
-    elif isinstance(models, (str, nn.Module)) or not isinstance(models, Iterable):
+    if isinstance(models, (str, nn.Module)) or not isinstance(models, Iterable):
         raise ValueError(f"Compare needs at least {FEWEST} models, as a list: "
                          f"compare(['tf_efficientnet_lite0', 'tf_efficientnet_lite1'], photo). For one "
                          "alone: look(model, photo).")
-    else:
-        pairs = [("", model) for model in models]
-    if not FEWEST <= len(pairs) <= MOST:
-        raise ValueError(f"Compare takes {FEWEST} to {MOST} models, not {len(pairs)}.")
-    named: dict[str, Any] = {}
-    for given, model in pairs:
-        if isinstance(model, str) and not given and model.strip() in named:
-            raise ValueError(f"{model.strip()!r} is there twice: name each model once.")
-        name = given or (model.strip() if isinstance(model, str) else
-                         model_name(model) if isinstance(model, nn.Module) else "?")
-        number, free = 2, name
-        while free in named:  # two models of one architecture that somebody trained
-            number, free = number + 1, f"{name} ({number})"
-        named[free] = model
-    return named
+    given = models if isinstance(models, Mapping) else list(models)
+    if not FEWEST <= len(given) <= MOST:
+        raise ValueError(f"Compare takes {FEWEST} to {MOST} models, not {len(given)}.")
+    if not isinstance(given, Mapping):
+        names = Counter(model.strip() for model in given if isinstance(model, str))
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f"{twice[0]!r} is there twice: name each model once.")
+    return named_members(given)
 
 
 def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progress, stop: Callable[[], bool]

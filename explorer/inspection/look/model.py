@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from explorer.data.labels import labels_for
-from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.create import create_model
+from explorer.models.ensembles.holding import Members
+from explorer.models.ensembles.members import broken_members
+from explorer.models.naming import model_name
 from explorer.models.outputs import Outputs, read_outputs
 from explorer.models.surgery.inside import backbone
 from explorer.models.tasks import check_name_for, check_task
@@ -98,18 +100,6 @@ def _check_weights(model: nn.Module) -> None:
                          "without torch.device('meta'), or load weights into it.")
 
 
-def model_name(model: nn.Module) -> str:
-    """What to call a model: the full name of the weights it has, "resnet18 (mine.pth)" for a file's, else its
-    architecture.
-    """
-    config = getattr(model, "config", None)
-    if not isinstance(config, ModelConfig) or not config.architecture:
-        return type(model).__name__
-    if model.load_report is None:
-        return config.architecture
-    return config.name if config.tag else model.load_report.name or config.architecture
-
-
 def outputs_of(model: VisionModel) -> Outputs:
     """What the model's scores mean, and what they are called: the one answer that everybody reads."""
     width = model.num_classes
@@ -158,6 +148,15 @@ def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...
                      'say so: explorer.wrap(model, outputs="numbers").')
     # A file whose numbers are none is noted already; weights also break in memory, by training or by hand.
     if scores is not None and not torch.isfinite(scores).all() and not any("NaN" in note for note in notes):
-        notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its answers mean nothing: "
-                        "its weights are broken, or too large for their precision.")
+        notes.insert(0, f"{whose_scores(model)} are no numbers (NaN or infinite), so its answers mean "
+                        "nothing: its weights are broken, or too large for their precision.")
     return tuple(notes)
+
+
+def whose_scores(model: nn.Module) -> str:
+    """How a sentence begins that is said of scores that are no numbers; of an ensemble it names the members
+    whose weights are none.
+    """
+    if isinstance(model, Members) and (broken := broken_members(dict(zip(model.names, model.members)))):
+        return f"The scores of the member {' and the member '.join(broken)}"
+    return "The model's scores"

@@ -45,6 +45,11 @@ class Watched(NamedTuple):
     squash: Squash | None = None  # what the result is of whatever came before it, where it is known
 
 
+TOGETHER = ("To combine them, explorer.Ensemble(models) joins their answers, and "
+            "explorer.fuse_features(models, num_classes=n) puts one new head, of the size that it needs, on "
+            "what they see.")
+
+
 def first_run(
     module: nn.Module, input_size: tuple[int, int, int] | None, body: VisionModel | None
 ) -> tuple[tuple[int, int, int], Watched]:
@@ -60,10 +65,18 @@ def first_run(
         except (RuntimeError, IndexError, AssertionError) as error:  # a layer that does not fit this size
             problem = problem or error
     tried = ", ".join(" x ".join(map(str, size)) for size in sizes)
-    raise ValueError(
-        f"{type(module).__name__} can't be run on a photo of {tried}: {problem}. Give input_size=(channels, "
-        "height, width)."
-    ) from problem
+    count = len(models_inside(module))
+    todo = f"It holds {count} models. {TOGETHER}" if count > 1 else \
+        "Give input_size=(channels, height, width)."
+    raise ValueError(f"{type(module).__name__} can't be run on a photo of {tried}: {problem}. {todo}") \
+        from problem
+
+
+def models_inside(module: nn.Module) -> list[VisionModel]:
+    """The models of explorer's that are parts of a module, without those that are parts of another one."""
+    bodies = [part for part in module.modules() if isinstance(part, VisionModel)]
+    inside = {part for body in bodies for part in body.modules() if part is not body}
+    return [body for body in bodies if body not in inside]
 
 
 def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:

@@ -17,7 +17,14 @@ from torch import Tensor, nn
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
-from explorer.models.doors.first_run import Watched, first_run, noise, watch
+from explorer.models.doors.first_run import (
+    TOGETHER,
+    Watched,
+    first_run,
+    models_inside,
+    noise,
+    watch,
+)
 from explorer.models.doors.given import channel_numbers, running_at, short, size_given
 from explorer.models.doors.wrapped import WrappedModel
 from explorer.models.endings import Squash
@@ -161,13 +168,11 @@ def body_of(module: nn.Module) -> VisionModel | None:
 
     Raises ValueError for two that want photos prepared in two ways.
     """
-    bodies = [part for part in module.modules() if isinstance(part, VisionModel)]
-    inside = {part for body in bodies for part in body.modules() if part is not body}
-    outer = [body for body in bodies if body not in inside]
+    outer = models_inside(module)
     if len({as_prepared(body.config) for body in outer}) > 1:
         raise ValueError(
             f"This {type(module).__name__} holds {len(outer)} models that see photos in different ways "
-            "(size, crop, mean or std), so no one way to prepare them is right. Take the models one by one."
+            f"(size, crop, mean or std), so no one way to prepare them is right. {TOGETHER}"
         )
     return outer[0] if outer else None
 

@@ -25,6 +25,7 @@ from explorer.models.ensembles.holding import ARCHITECTURE, Holding
 from explorer.models.ensembles.members import (
     bodies,
     by_name,
+    check_device,
     check_members,
     stages_of,
 )
@@ -100,11 +101,14 @@ class EnsembleModel(Holding, VisionModel):
         """Yield the maps of one member after the other; return each one's final features."""
         inputs = self.frames.unpack(x)
         found: list[Tensor] = []
+        device = parameter_place(self.members[0])["device"]
         for number, model in enumerate(self.members):
             if (same := self.body_of[number]) != number:
                 found.append(found[same])
                 continue
-            own = inputs[self.frames.way_of[number]].to(**parameter_place(model))  # a half beside a float
+            place = parameter_place(model)
+            check_device(self.names[number], place["device"], self.names[0], device)
+            own = inputs[self.frames.way_of[number]].to(**place)  # a half beside a float
             with by_name(self.names[number]):
                 found.append((yield from model.forward_stages(own)))
         return found

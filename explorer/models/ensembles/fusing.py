@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from explorer.arguments import checked, whole
@@ -15,20 +15,21 @@ from explorer.display.words import did_you_mean
 from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
 from explorer.models.ensembles.fused import FusedModel
-from explorer.models.ensembles.members import check_members, named_members
+from explorer.models.ensembles.given import Several
+from explorer.models.ensembles.members import check_members, opened_members
 from explorer.models.ensembles.parts_head import HOW
 from explorer.models.surgery.inside import stages_in_words
 
 
 @checked(models=None, stages=None, num_classes=whole(0, 10**6))
 def fuse_features(
-    models: Sequence[VisionModel | str] | Mapping[str, VisionModel | str], stages: Any = None, *,
+    models: Several, stages: Any = None, *,
     how: str = "concat", num_classes: int = 0,
 ) -> VisionModel:
     """A new network: the features of several bodies, side by side, under one head.
 
-    models: models, or names, created with their trained weights; or {what to call it: one of these}. The
-            bodies are copies without a classifier: the models given stay as they are
+    models: models, runs, or names, created with their trained weights; or {what to call it: one of these}.
+            The bodies are copies without a classifier: the models given stay as they are
     stages: where each body's features are read: None, the vector in front of its classifier; the name of a
             stage of all of them; or one a body, in their order or by name: the stage's map, averaged
     how:    "concat": the vectors in a row under a linear layer; "attend": a learnt query says how much each
@@ -41,7 +42,7 @@ def fuse_features(
     """
     if not isinstance(how, str) or how not in HOW:
         raise ValueError(f"how is {str(how)[:60]!r}: expected one of {', '.join(map(repr, HOW))}.")
-    found = named_members(models, lambda name: create_model(name, pretrained=True, num_classes=0).eval())
+    found = opened_members(models, lambda name: create_model(name, pretrained=True, num_classes=0).eval())
     check_members(found, heads=False)
     if wrong := next((name for name, model in found.items() if model.task != "classification"), ""):
         raise ValueError(f"The member {wrong} is for {found[wrong].task}: fuse networks that classify.")

@@ -54,6 +54,17 @@ class Members:
         return self.members[number], self.names[number]
 
 
+    @property
+    def stages_by_member(self) -> list[tuple[str, VisionModel, list[str]]]:
+        """(a member's name, the member, its own names of the stages that run), one where several share a
+        body."""
+        found: dict[int, list[str]] = {}
+        for row in self.stage_table:
+            number = int(row.module.split(".")[1])
+            found.setdefault(number, []).append(row.name.removeprefix(f"{self.names[number]}/"))
+        return [(self.names[number], self.members[number], names) for number, names in found.items()]
+
+
 class Holding(Members):
     """The same of an ensemble, with how much each counts."""
 

@@ -2,66 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.ensembles.given import named_members
 from explorer.models.members import buffers_in, parameters_in
 from explorer.models.stages import Stage
 from explorer.models.surgery.inside import backbone
 from explorer.models.weights.report import LoadReport, WeightsError
 
-MOST = 64  # members
 
-
-def named_members(models: Any, open_one: Callable[[str], VisionModel]) -> dict[str, VisionModel]:
-    """{what it is called: the model} of a list of models and names, or of a dict that says what to call them.
+def opened_members(models: Any, open_one: Callable[[str], VisionModel]) -> dict[str, VisionModel]:
+    """{what it is called: the model} of whatever `given.named_members` takes.
 
     open_one: a name -> a model with its trained weights
     Raises TypeError for what is no such list, ValueError or WeightsError for a member that can't be had.
     """
-    wanted = "a list of models or names, such as ['resnet18', 'vgg16'], or {what to call it: one of these}"
-    if isinstance(models, Mapping):
-        pairs = [(str(name), model) for name, model in models.items()]
-    elif isinstance(models, (str, bytes, nn.Module, Tensor)) or not isinstance(models, Iterable):
-        kind = ValueError if isinstance(models, (str, bytes, int, float)) else TypeError
-        raise kind(f"models is {str(models)[:60]!r}: expected {wanted}.")
-    else:
-        pairs = [("", model) for model in models]
-    if not 1 <= len(pairs) <= MOST:
-        raise ValueError(f"models has {len(pairs)} members: an ensemble has from 1 to {MOST}; expected "
-                         f"{wanted}.")
-    found: dict[str, VisionModel] = {}
-    for given, model in pairs:
-        called = given or (model.strip() if isinstance(model, str) else name_of(model))
-        number, free = 2, called
-        while free in found:
-            number, free = number + 1, f"{called} ({number})"
-        found[free] = _opened(free, model, open_one, wanted)
-    return found
+    return {name: _opened(name, model, open_one) for name, model in named_members(models).items()}
 
 
-def name_of(model: Any) -> str:
-    """What a member is called when nobody says."""
-    config = getattr(model, "config", None)
-    if not isinstance(config, ModelConfig) or not config.architecture:
-        return type(model).__name__
-    return config.name if getattr(model, "load_report", None) is not None else config.architecture
-
-
-def _opened(name: str, model: Any, open_one: Callable[[str], VisionModel], wanted: str) -> VisionModel:
+def _opened(name: str, model: str | nn.Module, open_one: Callable[[str], VisionModel]) -> VisionModel:
     if isinstance(model, str):
         try:
             return open_one(model)
         except (ValueError, TypeError, WeightsError) as error:
             raise type(error)(f"The member {name[:60]!r} can't be had. {error}") from error
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"models has a member that is a {type(model).__name__}: expected {wanted}.")
     try:
         inner: Any = backbone(model)
     except TypeError as error:
@@ -92,9 +62,7 @@ def check_members(members: Mapping[str, VisionModel], *, heads: bool = True) -> 
         if parameter_place(model)["device"].type == "meta":
             raise ValueError(f"The member {name} has shapes but no weights (it is on the 'meta' device): "
                              "create it without torch.device('meta'), or load weights into it.")
-        if parameter_place(model)["device"] != device:
-            raise ValueError(f"The member {name} is on the device '{parameter_place(model)['device']}', and "
-                             f"{first} on '{device}': bring them together with model.to('{device}').")
+        check_device(name, parameter_place(model)["device"], first, device)
         if model.task != lead.task:
             raise ValueError(f"The member {name} is for {model.task}, and {first} for {lead.task}: an "
                              "ensemble's members have one task.")
@@ -104,6 +72,13 @@ def check_members(members: Mapping[str, VisionModel], *, heads: bool = True) -> 
         if heads and not model.num_classes:
             raise ValueError(f"The member {name} has no classifier (num_classes=0), so it has no answer to "
                              "combine: explorer.fuse_features(models) joins the features of such networks.")
+
+
+def check_device(name: str, device: torch.device, first: str, wanted: torch.device) -> None:
+    """Raise ValueError, with the member's name, for one that is on another device than the first."""
+    if device != wanted:
+        raise ValueError(f"The member {name} is on the device '{device}', and {first} on '{wanted}': bring "
+                         f"them together with model.to('{wanted}').")
 
 
 def title_of(kind: str, names: Sequence[str]) -> str:
@@ -154,12 +129,28 @@ def _body_key(model: VisionModel, way: int) -> Any:
     return (type(model), way, *body) if body else (id(model), way)
 
 
+#: What a broken network, or one that somebody wrote, raises in its pass.
+FAILURES = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError)
+
+
 @contextmanager
 def by_name(name: str) -> Iterator[None]:
-    """An error of torch's in a member's pass says which member it was."""
+    """An error in a member's pass says which member it was; explorer's own ones (a stop) pass as they are."""
     try:
         yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError):
+    except FAILURES as error:
+        own = type(error).__module__.partition(".")[0] == "explorer"
+        if own or isinstance(error, torch.OutOfMemoryError):
             raise
-        raise RuntimeError(f"The member {name} failed: {error}") from error
+        kind = next((kind for kind in (ValueError, TypeError) if isinstance(error, kind)), RuntimeError)
+        what = str(error) if isinstance(error, (RuntimeError, kind)) else f"{type(error).__name__}: {error}"
+        raise kind(f"The member {name} failed: {what}") from error
+
+
+def broken_members(members: Mapping[str, nn.Module]) -> list[str]:
+    """The names of those whose weights or buffers hold values that are no numbers (NaN or infinite)."""
+    def sound(model: nn.Module) -> bool:
+        return all(bool(torch.isfinite(value).all()) for value in (*parameters_in(model), *buffers_in(model))
+                   if value.is_floating_point())
+
+    return [name for name, model in members.items() if not sound(model)]

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from explorer.arguments import checked
@@ -14,20 +13,22 @@ from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
 from explorer.models.ensembles.assembling import assemble
 from explorer.models.ensembles.combining import ALSO_CALLED, COMBINATIONS
-from explorer.models.ensembles.members import named_members
+from explorer.models.ensembles.given import Several
+from explorer.models.ensembles.members import opened_members
 
 LEARNT = ("stack", "stacking", "concat", "concatenate", "fuse", "fusion")  # they need a head of their own
 
 
 @checked(models=None, weights=None)
 def Ensemble(
-    models: Sequence[VisionModel | str] | Mapping[str, VisionModel | str], *, combine: str = "mean",
+    models: Several, *, combine: str = "mean",
     weights: Any = None,
 ) -> VisionModel:
     """Several models as one, which answers with what they say together.
 
-    models:  models that you built, or names, created with their trained weights; or {what to call it: one of
-             these}. The members themselves are in it, not copies
+    models:  models that you built, runs, or names, created with their trained weights; or {what to call it:
+             one of these}. The members themselves are in it, not copies; of a run its model, called as the
+             run is
     combine: "mean": the mean of their probabilities (soft voting), "logits": the mean of their logits,
              "vote": each votes for its likeliest class (hard voting), and of equal votes the probabilities
              decide. Numbers are averaged, in their own unit
@@ -53,5 +54,5 @@ def Ensemble(
     if how not in COMBINATIONS:
         raise ValueError(f"combine is {str(combine)[:60]!r}: expected one of "
                          f"{', '.join(map(repr, COMBINATIONS))}.")
-    members = named_members(models, lambda name: create_model(name, pretrained=True).eval())
+    members = opened_members(models, lambda name: create_model(name, pretrained=True).eval())
     return assemble(members, combine=how, weights=weights)

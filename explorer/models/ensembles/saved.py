@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
@@ -13,10 +15,12 @@ from explorer.models.ensembles.assembling import assemble
 from explorer.models.ensembles.combining import COMBINATIONS
 from explorer.models.ensembles.fused import FUSED, FusedModel
 from explorer.models.ensembles.parts_head import HOW
+from explorer.models.ensembles.stacked_model import STACK, MetaHead, StackedModel
 from explorer.models.request import Request
 from explorer.models.weights.reading import read_checkpoint
 from explorer.models.weights.report import WeightsError
 
+MOST_SCORES = 10**7  # that a saved meta learner may read
 OTHERS = "of other parts"  # what `LoadReport.found` says of tensors beside a member's own
 
 
@@ -38,7 +42,7 @@ def open_ensemble(config: ModelConfig, found: Path | None, inside: str, request:
     saved, fused = dict(config.build_options), config.architecture == FUSED
     names, combine, taken = (saved.get(key) for key in ("names", "combine", "taken"))
     known = isinstance(taken, tuple) and len(taken) == len(config.members) and saved.get("how") in HOW \
-        if fused else combine in COMBINATIONS
+        if fused else combine in COMBINATIONS or combine == STACK and is_meta(saved, config)
     if not isinstance(names, tuple) or len(set(names)) != len(config.members) or not known:
         raise WeightsError(f"The config.json of '{inside}' does not describe an ensemble: it is damaged.")
     members: dict[str, VisionModel] = {}
@@ -53,6 +57,11 @@ def open_ensemble(config: ModelConfig, found: Path | None, inside: str, request:
                                             num_classes=config.num_classes)
             if request.pretrained:
                 fill_head(model, found, inside)
+        elif combine == STACK:
+            meta = MetaHead(config.outputs, len(config.labels or ()), saved["sizes"], saved["seen"])
+            model = StackedModel(members, meta=meta.eval().requires_grad_(False), labels=config.labels or ())
+            if request.pretrained:
+                fill_part(meta, "meta", found, inside)
         else:
             weights = _own(found, inside, "weights")["weights"] if request.pretrained else None
             model = assemble(members, combine=combine, weights=weights)
@@ -76,12 +85,24 @@ def _own(found: Path, inside: str, name: str) -> dict[str, torch.Tensor]:
     raise WeightsError(f"The file {found.name} of '{inside}' has no {name}: it is damaged.")
 
 
+def is_meta(saved: Mapping[str, Any], config: ModelConfig) -> bool:
+    """Whether a config describes a meta learner over so many members."""
+    sizes, seen, classes = saved.get("sizes"), saved.get("seen"), len(config.labels or ())
+    return (isinstance(sizes, tuple) and 2 <= len(sizes) <= 3 and type(seen) is int and 0 < seen <= classes
+            and all(type(size) is int and 0 < size <= MOST_SCORES for size in sizes)
+            and sizes[0] == classes * len(config.members) and config.outputs in ("one", "several", "numbers"))
+
+
 def fill_head(model: FusedModel, found: Path, inside: str) -> None:
     """Give a fused network its trained head. Raises WeightsError for one of another size."""
-    if not model.num_classes:
-        return
-    state = {key.partition(".")[2]: value for key, value in _own(found, inside, "head").items()}
+    if model.num_classes:
+        fill_part(model.head, "head", found, inside)
+
+
+def fill_part(part: nn.Module, name: str, found: Path, inside: str) -> None:
+    """Give a part that is no member's its weights. Raises WeightsError for those of another size."""
+    state = {key.partition(".")[2]: value for key, value in _own(found, inside, name).items()}
     try:
-        model.head.load_state_dict(state)
+        part.load_state_dict(state)
     except RuntimeError as error:
-        raise WeightsError(f"The head in '{inside}' does not fit its bodies: it is damaged.") from error
+        raise WeightsError(f"The {name} in '{inside}' does not fit its members: it is damaged.") from error

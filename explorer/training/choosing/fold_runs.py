@@ -90,7 +90,7 @@ def opened(data: Any, split: str, recipe: Recipe) -> Opened:
     return Opened(photos.subset(kept), sum(i < len(splits.train) for i in kept), splits.name, notes)
 
 
-def asked(model: VisionModel | str, photos: PhotoSet, data_name: str, *, pretrained: bool,
+def asked(model: nn.Module | str, photos: PhotoSet, data_name: str, *, pretrained: bool,
           input_size: tuple[int, int, int] | None, device: Any, settings: dict[str, Any],
           on_progress: Callable[[int, int], None] | None = None, should_stop: Ask | None = None,
           seen_by: dict[Any, Seen | None] | None = None) -> Asked:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.models.ensembles.stacked_model import LEAST, NEVER, MetaHead, answers_in_a_row
 from explorer.models.outputs import Outputs
 
-LEAST = 1e-6  # a probability below which members are all as sure
 LEARNERS = ("logistic", "mlp")
 HIDDEN = 16
 
@@ -21,10 +21,8 @@ def features_of(answers: Tensor, outputs: Outputs) -> np.ndarray:
     numbers the numbers.
     """
     p = answers.double()
-    if not outputs.numbers:
-        p = p.clamp(LEAST, 1 - LEAST if outputs.several else 1.0)
-        p = torch.logit(p) if outputs.several else p.log()
-    return p.permute(1, 0, 2).reshape(p.shape[1], -1).numpy()
+    said = p if outputs.numbers else torch.logit(p) if outputs.several else p.log()
+    return answers_in_a_row(list(said), outputs).numpy()
 
 
 class Meta:
@@ -76,9 +74,27 @@ class Meta:
         found = torch.from_numpy(np.asarray(self.estimator.predict_proba(features), dtype=np.float64))
         if self.outputs.several:
             return torch.logit(found.clamp(LEAST, 1 - LEAST))
-        p = torch.full((len(features), len(self.outputs)), LEAST**2, dtype=torch.float64)
-        p[:, torch.as_tensor(self.estimator.classes_, dtype=torch.long)] = found.clamp(min=LEAST**2)
+        p = torch.full((len(features), len(self.outputs)), NEVER, dtype=torch.float64)
+        p[:, torch.as_tensor(self.estimator.classes_, dtype=torch.long)] = found.clamp(min=NEVER)
         return p.log()
+
+    def head(self) -> MetaHead:
+        """The same as layers of torch, to be a part of a network; it gives what `scores` gives."""
+        scaler, last = self.estimator[0], self.estimator[-1]
+        if self.learner == "mlp":
+            layers = [(weight.T, bias) for weight, bias in zip(last.coefs_, last.intercepts_)]
+        elif self.outputs.several:
+            layers = [tuple(map(np.stack, zip(*(_yes_or_no(one, self.inputs) for one in last.estimators_))))]
+        else:
+            layers = [(np.atleast_2d(last.coef_), np.atleast_1d(last.intercept_))]
+        seen = self.estimator.classes_ if self.outputs.kind == "one" else range(len(self.outputs))
+        sizes = (self.inputs, *(len(bias) for _, bias in layers))
+        made = MetaHead(self.outputs.kind, len(self.outputs), sizes, len(seen))
+        state = {"mean": scaler.mean_, "deviation": scaler.scale_, "seen": np.asarray(seen)}
+        for number, (weight, bias) in enumerate(layers):
+            state |= {f"layers.{number}.weight": weight, f"layers.{number}.bias": bias}
+        made.load_state_dict({name: torch.as_tensor(np.asarray(value)) for name, value in state.items()})
+        return made.eval().requires_grad_(False)
 
     def shares(self, members: int) -> list[float] | None:
         """How much of the weight each member's answers have, [M], adding up to 1; None for an mlp."""
@@ -90,3 +106,13 @@ class Meta:
         weight = np.abs(np.concatenate([np.atleast_2d(row) for row in rows])).sum(0)
         parts = weight.reshape(members, -1).sum(1)
         return (parts / max(parts.sum(), 1e-12)).tolist()
+
+
+def _yes_or_no(estimator: Any, inputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """(weights [inputs], bias) of one of several yes-or-no learners; of one that saw the same answer only,
+    that answer.
+    """
+    if hasattr(estimator, "coef_"):
+        return estimator.coef_[0], estimator.intercept_[0]
+    always = float(np.ravel(estimator.predict(np.zeros((1, inputs))))[0])
+    return np.zeros(inputs), np.asarray(1e3 if always else -1e3)

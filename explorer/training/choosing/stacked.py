@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from explorer.arguments import checked, word
 from explorer.data.photo_sets import PhotoSet
-from explorer.data.photos import collect
+from explorer.data.photos import Collection, collect
 from explorer.display.html import (
     RichRepr,
     notes_html,
@@ -21,21 +24,24 @@ from explorer.display.html import (
     title_html,
 )
 from explorer.display.words import counted, number_text, percent
+from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
 from explorer.inspection.look.many import is_one
 from explorer.models.contract import VisionModel
+from explorer.models.ensembles.stacked_model import StackedModel
 from explorer.models.outputs import Outputs
 from explorer.training.choosing.fold_runs import opened, recipe_of
-from explorer.training.choosing.meta import Meta, features_of
+from explorer.training.choosing.meta import Meta
 from explorer.training.choosing.scored import Judged, figure_of, judged_by
 from explorer.training.doubt.difference import differ
-from explorer.training.doubt.members import asked_all
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Stacked(RichRepr):
     """Models and their meta learner, as `stack` or `blend` has taught them. It shows itself in a notebook.
 
+    model:       members and meta learner as one network, which goes wherever a model goes: look, explain,
+                 evaluate, compare, save
     members:     name -> the model, taught
     meta:        what reads their answers (`meta.estimator` is scikit-learn's)
     out_of_fold: name -> the answers that the meta learner has learnt from: by models that had not seen the
@@ -46,6 +52,7 @@ class Stacked(RichRepr):
     method:      "stack" or "blend";  notes: sentences that a reader must know
     """
 
+    model: StackedModel
     members: dict[str, VisionModel]
     meta: Meta
     out_of_fold: dict[str, Judged]
@@ -105,12 +112,19 @@ class Stacked(RichRepr):
         return judged_by(raw, self.outputs, photos.subset(kept), model_name=self.name, data_name=found.name,
                          split="all" if alone else split)
 
-    def _scores(self, photos: Any, **heard: Any) -> tuple[Tensor, list[int]]:
+    def _scores(self, photos: Collection, *, cache_dir: str | os.PathLike | None = None,
+                on_progress: Callable[[int, int], None] | None = None) -> tuple[Tensor, list[int]]:
         """(raw scores [N, K], which photos)."""
-        settings = {"cache_dir": None, "on_progress": None, **heard}
-        said = asked_all(self.members, photos, batch_size=32, should_stop=None, **settings)
-        places = [said.outputs.labels.index(label) for label in self.labels]
-        return self.meta.scores(features_of(said.answers[..., places], self.outputs)), said.kept
+        numbered = replace(photos, labels=tuple(range(len(photos))), classes=())
+        found = run_folder(self.model, numbered, cache_dir=cache_dir, on_progress=on_progress)
+        assert found.labels is not None
+        return torch.from_numpy(np.array(found.logits)), found.labels.tolist()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write members and meta learner as one folder, which `create_model("local-dir:folder",
+        pretrained=True)` opens again. Raises FileExistsError where something else is in the folder.
+        """
+        return self.model.save(folder)
 
     @property
     def name(self) -> str:

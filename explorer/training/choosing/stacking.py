@@ -3,6 +3,7 @@
     found = explorer.stack(["tf_efficientnet_lite0", "tf_efficientnet_lite1"], "flowers5")
     found.evaluation.top1, found.alone            # on photos that nobody has learnt from
     found.predict("photo.jpg")
+    explorer.explain(found.model, "photo.jpg")    # members and meta learner as one network
 
 What a model says of a photo that it has learnt from is no measure of what it knows. So the meta learner reads
 answers to photos that the members had not seen: out-of-fold ones (`stack`), or those to a share that was held
@@ -23,6 +24,8 @@ from explorer.data.photo_sets import PhotoSet
 from explorer.display.words import sentence_of
 from explorer.inspection.look.model import outputs_of
 from explorer.models.contract import VisionModel
+from explorer.models.ensembles.given import named_members
+from explorer.models.ensembles.stacked_model import StackedModel
 from explorer.models.outputs import Outputs
 from explorer.training.choosing.fold_runs import (
     Asked,
@@ -38,7 +41,6 @@ from explorer.training.choosing.folds import fold_parts
 from explorer.training.choosing.meta import LEARNERS, Meta, features_of
 from explorer.training.choosing.scored import Judged, judged_by, put_together
 from explorer.training.choosing.stacked import Stacked
-from explorer.training.doubt.members import named_models
 from explorer.training.evaluation.numbers import NumberEvaluation
 from explorer.training.loop.errors import TrainingError
 
@@ -53,7 +55,7 @@ def stack(models: Any, data: Any, *, folds: int = 5, meta: str = "logistic", see
     """Teach each model in folds, a meta learner from their out-of-fold answers, and each model once more from
     all photos to learn from; judge by the data's held-out part.
 
-    models:  names or models, two at least, in a list or a dict; models are copied
+    models:  names, models or runs, two at least, in a list or a dict; models are copied
     data:    whatever `finetune` takes;  settings: further ones of `finetune`, the same for all
     folds:   of the photos to learn from, alike in classes, drawn by `seed`
     meta:    "logistic" (logistic regression on the members' log-probabilities; of numbers ridge regression)
@@ -97,7 +99,7 @@ def _stacked(method: str, models: Any, data: Any, learner: str, seed: int, pretr
         raise ValueError(f"meta is {learner!r}: expected one of {', '.join(LEARNERS)}.")
     if settings.get("patience") is not None:
         raise ValueError("patience would let the photos that are answered choose the epoch: leave it away.")
-    named = named_models(models)
+    named = named_members(models)
     if len(named) < 2:
         raise ValueError(f"models has one member, {next(iter(named))}: give two at least, which are taught "
                          "the same.")
@@ -130,7 +132,8 @@ def _stacked(method: str, models: Any, data: Any, learner: str, seed: int, pretr
     result = judged_by(own.scores(features_of(answers, outputs)), outputs, photos,
                        model_name=f"{method} of {', '.join(members)}", **facts)
     shares = own.shares(len(members))
-    return Stacked(members, own, read, held, _mean(answers, outputs, photos, facts), result,
+    model = StackedModel(members, meta=own.head(), labels=photos.classes).eval()
+    return Stacked(model, members, own, read, held, _mean(answers, outputs, photos, facts), result,
                    None if shares is None else dict(zip(members, shares)), method, found.name, len(learnt),
                    tuple(dict.fromkeys([*found.notes, *notes, *judged.notes])))
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from explorer.arguments import shown
 from explorer.data.labels import match_names
 from explorer.data.photos import Collection
 from explorer.display.words import sentence_of
 from explorer.inspection.features.folders import run_folder
-from explorer.inspection.look.model import as_model, model_name, outputs_of
-from explorer.models.contract import VisionModel
+from explorer.inspection.look.model import as_model, outputs_of
 from explorer.models.outputs import Outputs
 from explorer.training.doubt.passes import dropout_passes
 
@@ -32,28 +30,6 @@ class Said:
     kept: list[int]
     problems: list[tuple[str, str]]
     names: tuple[str, ...]
-
-
-def named_models(models: Any) -> dict[str, Any]:
-    """name -> model, of a model, a list or a dict of them. Raises TypeError for anything else."""
-    if isinstance(models, Mapping):
-        found = {str(name): model for name, model in models.items()}
-    elif isinstance(models, Sequence) and not isinstance(models, (str, bytes)):
-        names = [model if isinstance(model, str) else model_name(model) if isinstance(model, VisionModel)
-                 else type(model).__name__ for model in models]
-        found = {name if names.count(name) == 1 else f"{name} ({i})": model
-                 for i, (name, model) in enumerate(zip(names, models), 1)}
-    else:
-        name = models if isinstance(models, str) else model_name(models) if isinstance(models, VisionModel) \
-            else type(models).__name__
-        found = {name: models}
-    if not found:
-        raise ValueError(f"models is {shown(models)}: give a model, or several in a list.")
-    for name, model in found.items():
-        if not isinstance(model, (str, VisionModel)) and not hasattr(model, "parameters"):
-            raise TypeError(f"models holds {name}, {shown(model)}: expected models made by "
-                            "explorer.create_model, or their names.")
-    return found
 
 
 def asked_all(models: Mapping[str, Any], photos: Collection, *, batch_size: int, cache_dir: Any,

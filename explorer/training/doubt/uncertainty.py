@@ -28,9 +28,10 @@ from explorer.data.tables import safe_cell
 from explorer.display.html import RichRepr, notes_html, row_html, table_html, title_html
 from explorer.display.words import counted, number_text, percent
 from explorer.files import given_path, write_text
+from explorer.models.ensembles.given import named_members
 from explorer.models.outputs import Outputs
 from explorer.training.doubt.gallery import gallery_html
-from explorer.training.doubt.members import asked_all, asked_often, named_models
+from explorer.training.doubt.members import asked_all, asked_often
 
 BY = {"entropy": "how open the answer is", "disagreement": "how much the members disagree",
       "margin": "how close the second class comes", "spread": "how far the members' answers lie apart"}
@@ -217,7 +218,7 @@ def uncertain(
 ) -> Uncertainty:
     """Sort photos by how unsure the answers are. No labels are needed, and those that are there are ignored.
 
-    models: a model or its name, or several, in a list or a dict, of the same classes in whatever order
+    models: a model, its name or a run, or several, in a list or a dict, of the same classes in whatever order
     photos: whatever `run_folder` takes: a folder, a list of photos, a data set
     by:     "entropy", "disagreement", "margin" or "spread"; None: disagreement where there are several
             answers a photo, else entropy; of numbers spread
@@ -231,7 +232,7 @@ def uncertain(
     """
     if by is not None and (not isinstance(by, str) or by not in BY):
         raise ValueError(f"by is {shown(by)}: expected one of {', '.join(BY)}.")
-    members, found = named_models(models), collect(photos)
+    members, found = named_members(models, alone=True), collect(photos)
     if passes is not None and len(members) > 1:
         raise ValueError(f"passes={passes} is for one model with dropout, and models are {len(members)}: "
                          "leave passes away.")

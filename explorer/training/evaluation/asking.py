@@ -18,6 +18,7 @@ from explorer.data.images import ImageError
 from explorer.data.photo_sets import PhotoSet
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.many import answered
+from explorer.inspection.look.model import whose_scores
 from explorer.inspection.look.own_inputs import mirrored, transform_for
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import Outputs
@@ -83,8 +84,8 @@ def ask_all(
     answers = [torch.cat(each)[opened].clone() for each in zip(*parts)]
     bad = answers[0].isnan().any(1).nonzero()[:, 0].tolist()
     if bad:
-        raise ValueError(f"The model's scores are not finite for {len(bad)} of {len(opened)} photos, such as "
-                         f"'{photos.names[opened[bad[0]]]}': its weights are broken. A training with too "
+        raise ValueError(f"{whose_scores(model)} are not finite for {len(bad)} of {len(opened)} photos, such "
+                         f"as '{photos.names[opened[bad[0]]]}': its weights are broken. A training with too "
                          "large steps does that.")
     pace = Throughput(done / max(seconds, 1e-9), seconds, sum(spent) / torch.get_num_threads(),
                       thread_count(None, 8), torch.get_num_threads(), str(place["device"]))

@@ -15,6 +15,7 @@ from explorer.display.words import counted
 from explorer.models.body import OverBody
 from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
+from explorer.models.ensembles.holding import Members
 from explorer.models.outputs import read_outputs
 from explorer.models.surgery.freezing import freeze, unfreeze
 from explorer.models.surgery.inside import stage_modules
@@ -145,12 +146,19 @@ def freeze_but(net: VisionModel, train: str) -> str:
         return "its body" if body else "everything but the classifier"
     if train != "last_stage":
         return "nothing"
+    if isinstance(net, Members):
+        for name, member, stages in net.stages_by_member:
+            _freeze_but_last(member, stages, name)
+        return "all but the last stage of each member"
     inner, paths = stage_modules(net)
     start = "" if inner is net else "module."  # of a network of another library
-    stages = [stage for stage, path in zip(net.stage_table, paths)
+    stages = [stage.name for stage, path in zip(net.stage_table, paths)
               if not body or is_inside(f"{start}{path}", body)]
+    _freeze_but_last(net, stages, net.config.architecture)
+    return f"all up to and including {stages[-2]}"
+
+
+def _freeze_but_last(net: VisionModel, stages: Sequence[str], called: str) -> None:
     if len(stages) < 2:
-        raise ValueError(f"{net.config.architecture} has no stages that could be told apart: train "
-                         "'head' or 'all'.")
-    freeze(net, stages[-2].name)
-    return f"all up to and including {stages[-2].name}"
+        raise ValueError(f"{called} has no stages that could be told apart: train 'head' or 'all'.")
+    freeze(net, stages[-2])

@@ -20,6 +20,7 @@ from torch import Tensor
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.model import outputs_of
 from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.ensembles.holding import Members
 from explorer.models.watching import walk
 from explorer.training.loop.features import lives_on_the_vector
 from explorer.training.run.beside import network_beside
@@ -114,5 +115,7 @@ class Shadow:
 def learning_stages(run: Any, model: VisionModel) -> dict[str, bool]:
     """{stage: whether its maps change while the run learns}, in network order."""
     names = [stage.name for stage in model.stage_table]
-    part = run.recipe.train
-    return {name: part == "all" or (part == "last_stage" and name == names[-1]) for name in names}
+    part, last = run.recipe.train, {names[-1]} if names else set()
+    if isinstance(model, Members):  # each member's
+        last = {f"{name}/{own[-1]}" for name, _, own in model.stages_by_member}
+    return {name: part == "all" or (part == "last_stage" and name in last) for name in names}

@@ -281,7 +281,7 @@ class Views:
         self.picture.value = ""
         columns, rows = table_rows(result)
         self.table.show(columns, rows, csv=result.to_csv())
-        self.below.value = below_html([OPENS])
+        self.below.value = below_html([*result.standing, OPENS])
 
     def _draw_scatter(self, result: Compared, now: Drawn) -> None:
         from explorer.inspection.compare.facts import COSTS
@@ -301,7 +301,8 @@ class Views:
             groups=[result.names.index(name) for name in self.placed],
             sizes=[4 + 12 * (parameters[name] / largest) ** 0.5 for name in self.placed],
             shapes=["circle"] * len(points), line=front)
-        self.below.value = below_html(front_sentences(points, left_out))
+        told = result.standing if now.y == "measured" else ()
+        self.below.value = below_html([*told, *front_sentences(points, left_out)])
 
 
 def below_html(lines: list[str]) -> str:

@@ -8,6 +8,7 @@ itself (`kinds`): this file knows none of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,14 +19,15 @@ from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.evaluate.blocks import controls, show_if
 from explorer.widgets.panels.evaluate.classes import ClassBlocks
-from explorer.widgets.panels.evaluate.judgement import Facts, Judgement
+from explorer.widgets.panels.evaluate.judgement import Facts, Judgement, held_against
 from explorer.widgets.panels.evaluate.kinds import Blocks, facts_of, kind_of
 from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN, SAMPLES
 from explorer.widgets.panels.evaluate.subject import run_behind, subject_of, task_of_whom
-from explorer.widgets.panels.evaluate.words import GUIDE, how_far_html, problem_text
+from explorer.widgets.panels.evaluate.words import GUIDE, against_html, how_far_html, problem_text
 from explorer.widgets.panels.work import Work
 from explorer.widgets.session import Session
 
+REMEMBERED = 4  # judgements that another may be held against
 PARTS = {"held out to judge by": "val", "learnt from, to compare": "train", "all of them": "all"}
 
 
@@ -36,6 +38,7 @@ class EvaluatePanel(Panel):
 
     def __init__(self, session: Session):
         self.shown: Judgement | None = None
+        self.before: list[Judgement] = []  # what was judged, the last of it last
         self._touched = False  # whether the reader has chosen what is judged, or by what
         self._by_itself = False  # while the panel chooses
         super().__init__(session)
@@ -72,6 +75,7 @@ class EvaluatePanel(Panel):
         self.kinds: dict[type, Blocks] = {}
         self.held: list[W.Widget] = []  # what stands nowhere at times; it is closed all the same
         self.head, self.notes, self.hint, self.below = W.HTML(), W.HTML(), W.HTML(), W.VBox()
+        self.against = W.HTML()
         classes = self._blocks(ClassBlocks)
         self.charts, self.photos, self.cells = classes.charts, classes.photos, classes.cells
         self._lay_out(classes)
@@ -89,7 +93,7 @@ class EvaluatePanel(Panel):
         fields.add_class("vx-fields")
         self.below.children = first.body
         self.below.add_class("vx-eval-body")
-        self.body = W.VBox([self.head, self.notes, self.below], layout=W.Layout(display="none"))
+        self.body = W.VBox([self.head, self.against, self.notes, self.below], layout=W.Layout(display="none"))
         self.body.add_class("vx-eval-body")
         begin = controls(self.go, self.stop, self.tta)
         self.fill([fields, self.hint, begin, self.progress, self.message, self.body])
@@ -171,22 +175,26 @@ class EvaluatePanel(Panel):
         settings = {"folder": self.folder.value, "split": self.part.value,
                     "tta": self.tta.value and self.choices.mirrors, "choices": self.choices}
         self.work.say("")
-        work = partial(self._judge, run, self.data.value, settings)
+        work = partial(self._judge, run, self.data.value, settings, tuple(self.before))
         self.work.start(work, self._show, doing="opening the photos")
 
-    def _judge(self, run: Any, photos: str, settings: dict[str, Any], job: Job) -> Facts:
+    def _judge(self, run: Any, photos: str, settings: dict[str, Any], before: Sequence[Judgement],
+               job: Job) -> Facts:
         from explorer.training.evaluation.evaluating import evaluate
 
         subject = subject_of(self.session, run, photos, **settings)
         result = evaluate(subject.whom, subject.data, **subject.options, should_stop=job.ended,
                           on_progress=partial(job.progress, what="photos"))
-        return facts_of(Judgement(result, subject.model, subject.lines, stopped=job.stopped))
+        judged = Judgement(result, subject.model, subject.lines, stopped=job.stopped)
+        return facts_of(held_against(judged, before))
 
     def _show(self, facts: Facts) -> None:
         """Another evaluation takes the place of the one before; the lock is held."""
         self.painting.drop()  # what is drawn of the one before
         self.shown = facts.judged
+        self.before = [*self.before, replace(facts.judged, against=None)][-REMEMBERED:]
         self.head.value, self.notes.value = facts.head, facts.notes
+        self.against.value = against_html(facts.judged)
         blocks = self._blocks(kind_of(facts.judged.result))
         if self.below.children != tuple(blocks.body):
             self.below.children = blocks.body
@@ -212,7 +220,7 @@ class EvaluatePanel(Panel):
         return f"{row.name} is the photo that all panels show now."
 
     def forget(self) -> None:
-        self.shown = None
+        self.shown, self.before = None, []
         if self.built:
             for blocks in self.kinds.values():
                 blocks.forget()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from explorer.display.words import sentence_of
 from explorer.widgets.jobs import Job
+from explorer.widgets.panels.evaluate.judgement import Judgement
 from explorer.widgets.panels.work import meter_html
 
 ROWS = "Rows are what the photos are, columns what they were taken for."
@@ -40,7 +42,8 @@ most of each photo.</p>
 <ul>
 <li><b>Few photos say little.</b> 9 of 10 right fits a model that is right in 60 of 100 cases as well as one
 that is in 98. The interval beside top-1 (Wilson, 1927) says how far chance alone reaches; two models whose
-intervals overlap widely may be equal.</li>
+intervals overlap widely may be equal. Judge both by the same photos, one after the other: then this page
+says whether they really differ (McNemar's test of the photos that one alone is right about).</li>
 <li><b>Only photos like these.</b> A new collection of the same classes usually gives lower figures (<a
 href="https://arxiv.org/abs/1902.10811" target="_blank" rel="noopener">Recht et al., 2019</a>).</li>
 <li><b>Right for a wrong reason.</b> A model may know the meadow, not the flower (<a
@@ -55,6 +58,16 @@ Train tab finds exact ones.</li>
 figure.</li>
 </ul>
 """
+
+
+def against_html(judged: Judgement) -> str:
+    """Whether the model really differs from the one that was judged before by the same photos."""
+    if judged.against is None:
+        return ""
+    _, found = judged.against
+    first = f"Held against {found.names[0]}, judged before by the same photos: {found.sentence}"
+    said = [first, *found.notes]
+    return f'<p class="vx-soft" role="status">{escape(" ".join(said))}</p>'
 
 
 def how_far_html(job: Job, done: int, total: int, what: str) -> str:

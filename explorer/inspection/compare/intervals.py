@@ -26,6 +26,18 @@ class Interval:
         return f"{write(self.value)} ({write(self.low)} to {write(self.high)})"
 
 
+def bootstrapped_shares(both: int, first: int, second: int, neither: int, draws: int,
+                        seed: int) -> list[Interval]:
+    """The intervals of two shares and of their difference, second minus first, of photos of which so many
+    have both, one alone, or none. Drawing photos is drawing these four counts, and much quicker.
+    """
+    counts = np.array([both, first, second, neither])
+    drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), draws)
+    take = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, -1, 1, 0]]).T
+    low, high = np.quantile(drawn @ take / counts.sum(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return [Interval(*map(float, row)) for row in zip(counts @ take / counts.sum(), low, high)]
+
+
 def bootstrapped(columns: np.ndarray, draws: int, seed: int) -> list[Interval]:
     """The interval of each column's mean. columns: [N, F], a row a photo; rows are drawn as they are, so
     that figures of the same photo stay together (paired).
