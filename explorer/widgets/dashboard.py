@@ -14,7 +14,7 @@ from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
 from explorer.widgets.checks import check_labels, check_model
 from explorer.widgets.export import page_html, snapshot_html
-from explorer.widgets.gallery import gallery
+from explorer.widgets.gallery import first_photo, gallery
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
@@ -95,14 +95,14 @@ class Dashboard(W.VBox):
         self.status = W.HTML()
         self.message = W.HTML()
 
-        head = W.VBox([W.HBox([W.HTML("<h2>explorer</h2>"), self.working]), self.status])
+        head = W.Box([self.picker.opener, self.working, self.status])
         head.add_class("vx-head")
         self.tabs = W.Tab([panel(self.session) for _, panel in TABS], titles=[title for title, _ in TABS])
         for panel in self.tabs.children:
             setattr(self, called(panel), panel)
-        columns = W.HBox([self.images, self.predictions, self.picker, self.tabs])
-        columns.add_class("vx-columns")
-        super().__init__([W.HTML(f"<style>{styles()}</style>"), head, self.message, columns])
+        rows = W.VBox([self.picker, self.message, self.images, self.predictions, self.tabs])
+        rows.add_class("vx-rows")
+        super().__init__([W.HTML(f"<style>{styles()}</style>"), head, rows])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
         self._patience: threading.Timer | None = None
@@ -122,7 +122,7 @@ class Dashboard(W.VBox):
             self.session.run = run
         self.session.open_model(model)
         if self.session.gallery:
-            title, source = self.session.gallery[0]
+            title, source = first_photo(self.session.gallery)
             self.session.open_image(source, title)
 
     # --- what a cell can do -----------------------------------------------------------------------------

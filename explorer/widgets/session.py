@@ -70,6 +70,9 @@ class Session(t.HasTraits):
     compare = t.Tuple(help=f"names of the models to compare, at most {MAX_COMPARED}; a list or a tuple")
     run = _Result(help="the fine-tuning run on the screen, or None; set what finetune or load_run gave")
     runs = t.Tuple(help="all runs that were shown here, the newest last; set by explorer only")
+    stage = t.Unicode("", help="the stage in front, by its dotted name; set one to see its maps")
+    asked_class = t.Unicode("", help="the class that heat maps are about, by its name or number; empty: the "
+                            "likeliest")
     busy = t.Unicode("", help="what is being done now, empty when nothing is")
     tab = t.Unicode("", help="the title of the tab that a panel has asked for; set by explorer only")
     error = t.Unicode("", help="why the last wish could not be fulfilled, empty when it could")
@@ -167,6 +170,16 @@ class Session(t.HasTraits):
         """Ask for a tab by its title, such as "Detect": the dashboard brings it to the front."""
         self._publish(tab="")
         self._publish(tab=title)
+
+    def show_stage(self, name: str) -> None:
+        """Bring the feature maps of a stage to the front."""
+        self.stage = name
+        self.show_tab("Feature maps")
+
+    def ask_class(self, name: str) -> None:
+        """Bring the heat map of a class to the front."""
+        self.asked_class = name
+        self.show_tab("Explain")
 
     def toggle_compare(self, name: str) -> None:
         """Take a model into the comparison, or out of it. Raises TraitError where it can't be taken in."""

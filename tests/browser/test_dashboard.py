@@ -37,7 +37,7 @@ def test_the_tour_from_top_to_bottom(lab, expect, tmp_path):
     lab.run_all()
     view = lab.page.locator(".vx-dashboard").first
     expect(first_prediction(view)).to_have_text("espresso")
-    expect(view.locator(".vx-status")).to_contain_text("tf_efficientnet_lite0.in1k")
+    expect(view.locator(".vx-model-line")).to_contain_text("tf_efficientnet_lite0.in1k")
 
     # another architecture
     view.get_by_label("Search", exact=True).fill("*lite1")
@@ -46,7 +46,7 @@ def test_the_tour_from_top_to_bottom(lab, expect, tmp_path):
     models.select_option(index=1)
     expect(view.locator(".vx-card")).to_contain_text("tf_efficientnet_lite1")
     view.get_by_role("button", name="Open with trained weights").click()
-    expect(view.locator(".vx-status")).to_contain_text("tf_efficientnet_lite1.in1k")
+    expect(view.locator(".vx-model-line")).to_contain_text("tf_efficientnet_lite1.in1k")
     expect(view.locator(".vx-mosaic-title")).to_contain_text("tf_efficientnet_lite1.in1k")
 
     # an own photo
@@ -134,7 +134,7 @@ def test_a_cell_changes_what_is_on_the_screen(lab, dashboard, expect):
     lab.run_code("dash.session.image = explorer.sample_photos()[8]")
     expect(dashboard.get_by_role("option", name="Espresso")).to_have_attribute("aria-selected", "true")
     lab.run_code("dash.session.model = 'tf_efficientnet_lite2'")
-    expect(dashboard.locator(".vx-status")).to_contain_text("tf_efficientnet_lite2.in1k")
+    expect(dashboard.locator(".vx-model-line")).to_contain_text("tf_efficientnet_lite2.in1k")
     assert lab.page.js_errors == []
 
 
@@ -143,7 +143,7 @@ def test_weights_that_are_out_of_reach_become_a_sentence_and_random_ones_say_so(
     dashboard.get_by_role("button", name="Download trained weights and open").click()
     alert = dashboard.get_by_role("alert")
     expect(alert).to_contain_text("not on this computer")
-    expect(dashboard.locator(".vx-status")).to_contain_text("tf_efficientnet_lite0.in1k")
+    expect(dashboard.locator(".vx-model-line")).to_contain_text("tf_efficientnet_lite0.in1k")
     dashboard.get_by_role("button", name="Open with random weights").click()
     expect(dashboard.locator(".vx-status")).to_contain_text("random weights")
     expect(dashboard.locator(".vx-note").first).to_contain_text("mean nothing")

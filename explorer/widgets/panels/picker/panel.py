@@ -39,6 +39,7 @@ from explorer.widgets.panels.picker.words import (
     filters_text,
     list_rows,
     listing_lines,
+    model_line,
     tag_label,
 )
 from explorer.widgets.panels.work import notes_html
@@ -88,8 +89,10 @@ class PickerPanel(Panel):
         self.open_trained = W.Button(button_style="primary", layout=auto)
         style = self.open_trained.style
         self.open_random, self.compare = (W.Button(style=style, layout=auto) for _ in range(2))
-        self.fold = W.Button(description="Hide", tooltip="Hide the models, or show them", style=style,
+        #: One line for the open model, which a dashboard puts on top: it opens this panel, and shuts it.
+        self.opener = W.Button(description="Choose a model ▾", tooltip="Choose another model", style=style,
                              layout=auto)
+        self.opener.add_class("vx-model-line")
         self.comparison = Comparison(lock=session.lock, layout=wide)
 
         self._opened, self._compared, self._filling = "", None, False
@@ -106,12 +109,13 @@ class PickerPanel(Panel):
             self.open_trained, self.open_random, self.compare])])
         show = _box(W.VBox, "vx-show", [self.card])
         self.models.add_class("vx-grow")
-        for button in (self.open_trained, self.open_random, self.compare, self.clear, self.fold):
+        for button in (self.open_trained, self.open_random, self.compare, self.clear):
             button.add_class("vx-open")
         self.body = W.Box([find, pick, show])
         self.body.add_class("vx-picker-body")
-        super().__init__(session, [self.body, self.comparison], beside=[self.fold])
+        super().__init__(session, [self.body, self.comparison])
         self.add_class("vx-picker")
+        self.layout.display = "none"
 
         for control in (self.search, self.family, self.task, self.size, self.licence, self.here, self.sort):
             control.observe(self._filter, "value")
@@ -121,7 +125,7 @@ class PickerPanel(Panel):
         self.clear.on_click(lambda _: self._clear())
         self.open_trained.on_click(lambda _: self._open(pretrained=True))
         self.open_random.on_click(lambda _: self._open(pretrained=False))
-        self.fold.on_click(lambda _: self._fold())
+        self.opener.on_click(lambda _: self.tell(self.unfold, self.layout.display == "none"))
         self.compare.on_click(lambda _: self._toggle(self.chosen))
         self.comparison.on_remove(self._toggle)
         self.comparison.on_pick(self.select)
@@ -179,11 +183,16 @@ class PickerPanel(Panel):
             if tag and name in {value for _, value in self.tag.options}:
                 self.tag.value = name
 
-    def _fold(self) -> None:
-        """Hide the models, to leave the page to the photo; or show them again."""
-        hidden = self.body.layout.display == "none"
-        self.body.layout.display = "" if hidden else "none"
-        self.fold.description = "Hide" if hidden else "Choose another model"
+    def unfold(self, shown: bool = True) -> None:
+        """Show the models to choose from, or leave the page to the photo."""
+        self.layout.display = "" if shown else "none"
+        self._write_line()
+
+    def _write_line(self) -> None:
+        """The open model in one line: its name, its size, and how good its weights are as published."""
+        shown = self.layout.display != "none"
+        self.opener.description = f"{model_line(self.session.model_name)} {'▴' if shown else '▾'}"
+        self.opener.tooltip = "Back to the photo" if shown else "Choose another model"
 
     # --- the card ---
 
@@ -298,6 +307,7 @@ class PickerPanel(Panel):
         if name == self._opened:
             return
         self._opened = name
+        self.unfold(False)  # what was asked for is there
         if name.partition(".")[0] in self.models.names:
             self.select(name)
         self._show_card()
