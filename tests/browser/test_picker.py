@@ -16,6 +16,7 @@ def view(lab, expect):
     lab.run_all()
     view = lab.page.locator(".vx-dashboard")
     expect(view.locator(".vx-predictions li").first).to_be_visible(timeout=60_000)
+    view.locator(".vx-model-line").click()
     return view
 
 
@@ -60,6 +61,8 @@ def test_from_a_family_to_its_weights_to_a_comparison(lab, view, expect):
     expect(view.locator(".vx-card")).to_contain_text("resnet50.tv_in1k")
     view.get_by_role("button", name="Open with random weights").click()
     expect(view.locator(".vx-status")).to_contain_text("random weights")
+    expect(view.locator(".vx-picker")).to_be_hidden()  # back to the photo
+    view.locator(".vx-model-line").click()
     expect(view.locator(".vx-card")).to_contain_text("resnet50.tv_in1k")  # it stays chosen
 
     # two ticks
@@ -126,6 +129,7 @@ def test_nothing_of_the_picker_is_cut_off_or_unreadable(lab, expect, width, dark
         lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
         lab.run_all()
         view = lab.page.locator(".vx-dashboard")
+        view.locator(".vx-model-line").click()
         expect(view.locator(".vx-timeline-dot").first).to_be_visible(timeout=60_000)
         expect(view.locator(".vx-compare tbody tr")).to_have_count(3)
         expect(view.locator(".vx-drawing svg")).to_be_visible()

@@ -22,7 +22,6 @@ from explorer.widgets.panels.picker.finding import SIZES
 from explorer.widgets.panels.runs.panel import RunsPanel
 from explorer.widgets.parts.panel_tools import PanelTools
 from explorer.widgets.session import Session
-from tests.html import parse
 
 from .test_finetune_panel import folder  # noqa: F401
 from .test_parts_base import from_browser

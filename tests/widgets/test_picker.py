@@ -461,7 +461,8 @@ def test_the_models_open_under_one_line_and_shut_when_one_is_there(picker, sessi
     assert picker.layout.display == "none"
     picker.opener.click()
     assert picker.layout.display == "" and picker.opener.description.endswith("▴")
-    session.open_model("lenet5", pretrained=False)
+    picker.select("lenet5")
+    picker.open_random.click()
     session.wait()
     assert picker.layout.display == "none" and picker.opener.description == "lenet5 · 61.7 k ▾"
 

@@ -1,4 +1,4 @@
-"""The stops of the first screen: which stages stand between the photo and the answer, and what to call them."""
+"""The stops of the first screen: which stages stand between photo and answer, and what to call them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from explorer.inspection.look.result import Look
+    from explorer.models.contract import VisionModel
 
 MOST = 5      # stops in a row: more do not fit, and a large transformer has dozens of stages
 SHOWN = 4     # maps of each
@@ -24,11 +25,12 @@ LARGEST = 56  # pixels of a small map's longer side; larger ones are averaged
 KINDS = ("edges and colours", "textures", "patterns", "parts", "objects")
 
 
-def stops_of(look: Look, *, trained: bool) -> tuple[list[Stop], str]:
-    """(the stops, a line below them) for a look. trained: whether the weights were learned from photos."""
+def stops_of(look: Look, model: VisionModel) -> tuple[list[Stop], str]:
+    """(the stops, a line below them) for a look of this model."""
     names = list(look.stages)
     places = even(len(names), MOST)
-    strides = [stride_of(look, look.stages[name]) for name in names]
+    strides = [stride_of(name, look, model) for name in names]
+    trained = getattr(model, "load_report", None) is not None
     words = words_of([strides[place] for place in places], places, len(names), trained=trained)
     stops = [_stop(names[place], word, look.stages[names[place]], strides[place])
              for place, word in zip(places, words, strict=True)]
@@ -43,10 +45,14 @@ def even(count: int, most: int) -> list[int]:
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
-def stride_of(look: Look, maps: Tensor) -> int:
-    """Pixels of the network's input from one cell to the next, by the longer side."""
-    side = max(look.input.shape[-2:])
-    return max(1, round(side / max(maps.shape[-2:])))
+def stride_of(name: str, look: Look, model: VisionModel) -> int:
+    """Pixels of the network's input from one cell of a stage to the next; of a network that does not say so,
+    as the sizes of photo and map give it, by the longer side.
+    """
+    for stage in getattr(model, "stage_table", ()):
+        if name in (stage.name, stage.module):
+            return stage.reduction
+    return max(1, round(max(look.input.shape[-2:]) / max(look.stages[name].shape[-2:])))
 
 
 def words_of(strides: Sequence[int], places: Sequence[int], count: int, *, trained: bool) -> list[str]:

@@ -146,8 +146,7 @@ class PredictionsPanel(Panel):
         """The photo and the stops of another look."""
         self._drawn = look
         self.photo.value = draw.jpeg_bytes(look.seen)
-        trained = getattr(self.session.model, "load_report", None) is not None
-        stops, note = stops_of(look, trained=trained)
+        stops, note = stops_of(look, self.session.model)
         self.flow.show(stops, note=note)
 
     def _ask_about(self, index: int) -> None:

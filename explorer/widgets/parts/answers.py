@@ -29,7 +29,8 @@ class Answers(ExplorerPart, files="answers"):
     """
 
     label = t.Unicode("Predictions, most likely first", help="what the answers are").tag(sync=True)
-    hint = t.Unicode("Where in the photo is this? Opens the heat map", help="what a click does").tag(sync=True)
+    hint = t.Unicode("Where in the photo is this? Opens the heat map",
+                     help="what a click does").tag(sync=True)
 
     _rows = t.List().tag(sync=True, echo_update=False)
 

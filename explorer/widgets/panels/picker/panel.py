@@ -96,6 +96,7 @@ class PickerPanel(Panel):
         self.comparison = Comparison(lock=session.lock, layout=wide)
 
         self._opened, self._compared, self._filling = "", None, False
+        self._asked = False  # a model was asked for here, and is not there yet
         cards = all_cards()
         self.timeline.show((f.name, f.title, f.year, f.tagline, len(f.names)) for f in by_year)
         self.models.load(COLUMN_TITLES, list_rows(cards))
@@ -268,6 +269,7 @@ class PickerPanel(Panel):
     def _open(self, *, pretrained: bool) -> None:
         if name := self.models.value:
             wanted = (self.tag.value or name) if pretrained else self.chosen
+            self._asked = True
             self.session.open_model(wanted, pretrained=pretrained)
 
     # --- comparing ---
@@ -303,11 +305,15 @@ class PickerPanel(Panel):
             self._compared = self.session.compare
             self._show_comparison()
             self._show_toggle()
+        if self._asked and not self.session.busy:
+            self._asked = False
+            if not self.session.error:  # what was asked for here is there: back to the photo
+                self.unfold(False)
         name = self.session.model_name
         if name == self._opened:
             return
         self._opened = name
-        self.unfold(False)  # what was asked for is there
+        self._write_line()
         if name.partition(".")[0] in self.models.names:
             self.select(name)
         self._show_card()
