@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from ipywidgets import widget
 from PIL import Image
+from traitlets import TraitError
 
 import explorer
 from explorer.widgets.panels.flowing import KINDS, even, words_of
@@ -125,3 +127,80 @@ def test_the_parts_hold_what_they_are_given():
     assert flow.stops == () and "0 stops" in repr(flow)
     for part in (answers, flow):
         part.close()
+
+
+# --- two models side by side ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two():
+    dash = explorer.Dashboard(models=["tf_efficientnet_lite0", "tf_efficientnet_lite1"])
+    dash.wait()
+    yield dash
+    dash.close()
+
+
+def said(dash) -> list[str]:
+    return [one.look.predictions[0].label for one in (dash.session, dash.second.session)]
+
+
+def test_two_models_answer_side_by_side_and_follow_every_photo(two):
+    assert said(two) == ["Walker hound", "beagle"]
+    two.images.gallery._receive(None, {"kind": "pick", "index": 8}, [])
+    two.wait()
+    assert said(two) == ["espresso", "espresso"] and two.second.session.image_name == "Espresso"
+    assert two.second.line.description == "tf_efficientnet_lite1.in1k · 5.42 M · 76.6 % ✕"
+    two.images.gallery._receive(None, {"kind": "pick", "index": 2}, [])
+    two.wait()
+
+
+def test_a_click_on_one_asks_both(two):
+    two.second.predictions.flow._receive(None, {"kind": "open", "name": "blocks.4"}, [])
+    assert two.tabs.titles[two.tabs.selected_index] == "Feature maps"
+    assert two.session.stage == two.second.session.stage == "blocks.4"
+    two.predictions.answers._receive(None, {"kind": "pick", "index": 1}, [])
+    pair = two.tabs.children[two.tabs.selected_index]
+    assert pair.wait() and [panel.heat_map.shown.target for panel in pair.panels] == [162, 162]
+
+
+def test_its_lines_give_the_second_models_answers(two):
+    scope: dict = {"dash": two}
+    *lines, last = two.second.predictions.code().splitlines()
+    exec("\n".join(lines), scope)
+    assert [one.label for one in eval(last, scope)] == [one.name for one in two.second.predictions.answers.rows]
+
+
+def test_stages_of_equal_stride_go_together_also_between_families(two):
+    two.session.beside = "tf_efficientnet_lite2"
+    two.wait()
+    two.session.model = explorer.create_model("resnet10t", num_classes=3)
+    two.wait()
+    two.session.stage = "layer3"
+    assert two.second.session.stage == "blocks.4"
+    two.second.session.stage = "blocks.1"
+    assert two.session.stage == "layer1"
+    two.session.asked_class = "class 1"  # the other has no such class, and is not asked
+    assert two.second.session.asked_class != "class 1"
+
+
+def test_one_model_again_leaves_nothing_behind_and_a_wrong_one_is_a_sentence():
+    dash = explorer.Dashboard(explorer.create_model("lenet5"), images=[Image.new("L", (40, 40), 90)])
+    dash.wait()
+    dash.session.beside = None
+    before = set(widget._instances)
+    for wrong, why in (("resnet999", "resnet"), (7, "torch.nn.Module")):
+        with pytest.raises(TraitError, match=why):
+            dash.session.beside = wrong
+    dash.session.beside = explorer.create_model("lenet5", num_classes=2)
+    dash.wait()
+    assert "dash.second.session.model" in dash.second.predictions.code()
+    dash.second.line.click()
+    assert dash.second is None and dash.session.beside is None and set(widget._instances) == before
+    dash.session.beside = "resnet10t"  # its weights are not on this computer
+    with pytest.raises(ExplorerError, match="not on this computer"):
+        dash.wait()
+    assert "not on this computer" in dash.second.message.value
+    dash.close()
+    dash.close()
+    with pytest.raises(ValueError, match="two models"):
+        explorer.Dashboard(models=["lenet5"] * 3)

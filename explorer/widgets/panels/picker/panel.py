@@ -89,6 +89,8 @@ class PickerPanel(Panel):
         self.open_trained = W.Button(button_style="primary", layout=auto)
         style = self.open_trained.style
         self.open_random, self.compare = (W.Button(style=style, layout=auto) for _ in range(2))
+        self.put_beside = W.Button(description="Put beside the first", style=style, layout=auto,
+                                   tooltip="A second model, with its trained weights: both follow every photo")
         #: One line for the open model, which a dashboard puts on top: it opens this panel, and shuts it.
         self.opener = W.Button(description="Choose a model ▾", tooltip="Choose another model", style=style,
                              layout=auto)
@@ -107,10 +109,10 @@ class PickerPanel(Panel):
         find = _box(W.VBox, "vx-find", [self.search, self.timeline, menus,
                                         _box(W.Box, "vx-line", [self.here, self.clear])])
         pick = _box(W.VBox, "vx-pick", [self.sort, self.models, self.count, self.tag, _box(W.Box, "vx-line", [
-            self.open_trained, self.open_random, self.compare])])
+            self.open_trained, self.open_random, self.put_beside, self.compare])])
         show = _box(W.VBox, "vx-show", [self.card])
         self.models.add_class("vx-grow")
-        for button in (self.open_trained, self.open_random, self.compare, self.clear):
+        for button in (self.open_trained, self.open_random, self.put_beside, self.compare, self.clear):
             button.add_class("vx-open")
         self.body = W.Box([find, pick, show])
         self.body.add_class("vx-picker-body")
@@ -127,6 +129,7 @@ class PickerPanel(Panel):
         self.open_trained.on_click(lambda _: self._open(pretrained=True))
         self.open_random.on_click(lambda _: self._open(pretrained=False))
         self.opener.on_click(lambda _: self.tell(self.unfold, self.layout.display == "none"))
+        self.put_beside.on_click(lambda _: self.tell(self._put_beside))
         self.compare.on_click(lambda _: self._toggle(self.chosen))
         self.comparison.on_remove(self._toggle)
         self.comparison.on_pick(self.select)
@@ -240,7 +243,7 @@ class PickerPanel(Panel):
             if self._filling:
                 return
             name, full = self.models.value, self.tag.value
-            for button in (self.open_trained, self.open_random, self.compare):
+            for button in (self.open_trained, self.open_random, self.put_beside, self.compare):
                 button.disabled = name is None
             self.tag.disabled = len(self.tag.options) < 2
             published = here = False
@@ -257,7 +260,7 @@ class PickerPanel(Panel):
                     why = f"{type(error).__name__}: {error}"
                     self.card.value = notes_html([f"The card of {name} could not be drawn ({why}). "
                                                   "The model can be opened all the same."])
-            self.open_trained.disabled = not published
+            self.open_trained.disabled = self.put_beside.disabled = not published
             self.open_trained.description = (
                 "Open" if name is None else "No trained weights are published" if not published else
                 "Open with trained weights" if here else "Download trained weights and open"
@@ -271,6 +274,10 @@ class PickerPanel(Panel):
             wanted = (self.tag.value or name) if pretrained else self.chosen
             self._asked = True
             self.session.open_model(wanted, pretrained=pretrained)
+
+    def _put_beside(self) -> None:
+        self.session.beside = self.tag.value or self.models.value
+        self.unfold(False)
 
     # --- comparing ---
 
