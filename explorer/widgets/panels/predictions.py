@@ -13,7 +13,7 @@ from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.flowing import stops_of
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.answers import Answer, Answers
-from explorer.widgets.parts.flow import Flow
+from explorer.widgets.parts.flow import Flow, Seen
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, setup_lines
 
@@ -78,8 +78,6 @@ class PredictionsPanel(Panel):
     def __init__(self, session: Session):
         self._drawn: Look | None = None            # whose photo and stops the page has
         self._best: list[Prediction] = []          # the answers on the page
-        self.photo = W.Image(format="jpeg", layout=W.Layout(width="100%", height="auto", max_width="224px"))
-        self.words = W.HTML()
         self.flow = Flow(lock=session.lock)
         self.answers = Answers(lock=session.lock)
         self.meaning, self.notes = W.HTML(), W.HTML()
@@ -91,11 +89,8 @@ class PredictionsPanel(Panel):
                                    layout=W.Layout(width="auto"))
         controls = W.HBox([self.topk, self.logits, self.prepared], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
-        left = W.VBox([self.photo, self.words])
         right = W.VBox([self.notes, self.answers, self.meaning, controls])
-        for box, name in ((left, "vx-way-photo"), (self.flow, "vx-way-flow"), (right, "vx-way-answers")):
-            box.add_class(name)
-        row = W.Box([left, self.flow, right])
+        row = W.Box([self.flow, right])
         row.add_class("vx-way")
         self.body = W.VBox([row, self.steps])
         self.empty = W.HTML('<span class="vx-soft">Choose a photo: its predictions appear here.</span>')
@@ -118,10 +113,6 @@ class PredictionsPanel(Panel):
         if look is not self._drawn:
             self._draw_way(look)
         self.flow.mark(self.session.stage)
-        height, width = look.input.shape[-2:]
-        name, seen = escape(self.session.image_name), f"The network sees {width} × {height} pixels"
-        self.words.value = (f'<div class="vx-caption"><span title="{name}">{name}</span>'
-                            f'<span class="vx-soft">{seen}</span></div>')
         self.notes.value = notes_html(look.notes)
         self._best, text = [], ""
         if look.predictions:
@@ -145,9 +136,11 @@ class PredictionsPanel(Panel):
     def _draw_way(self, look: Look) -> None:
         """The photo and the stops of another look."""
         self._drawn = look
-        self.photo.value = draw.jpeg_bytes(look.seen)
+        height, width = look.input.shape[-2:]
+        seen = Seen(draw.jpeg_bytes(look.seen), self.session.image_name,
+                    f"The network sees {width} × {height} pixels")
         stops, note = stops_of(look, self.session.model)
-        self.flow.show(stops, note=note)
+        self.flow.show(stops, seen=seen, note=note)
 
     def _ask_about(self, index: int) -> None:
         """A click on an answer: where in the photo does it come from?"""

@@ -1,4 +1,4 @@
-"""The way from the photo to the answer: a stop a stage, each with its strongest maps."""
+"""The way from the photo to the answer: the photo, then a stop a stage, each with its strongest maps."""
 
 from __future__ import annotations
 
@@ -31,8 +31,31 @@ class Stop:
     pictures: tuple[bytes, ...]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The photo in front of the stops. picture: a JPEG of what the network reads; said: a line below"""
+
+    picture: bytes = b""
+    title: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Which part of what the network reads the cells of a stage are computed from.
+
+    columns: (from, to) of each column, rows: of each row, as shares of the picture's width and height;
+    both empty where every cell reads everything. said: a word on it
+    """
+
+    columns: tuple[tuple[float, float], ...] = ()
+    rows: tuple[tuple[float, float], ...] = ()
+    said: str = ""
+
+
 class Flow(ExplorerPart, files="flow"):
-    """Stops in a row. A click (or Enter) on one opens it.
+    """The photo and the stops in a row. A click (or Enter) on a stop opens it; the part of the photo that the
+    cell under the pointer is computed from has a frame, once ``frame`` has said which it is.
 
     ``label``: what a screen reader calls the row; ``chosen``: the dotted name of the stop that is marked,
     "" for none. ``show``, ``mark`` and ``clear`` may be called from any thread.
@@ -42,17 +65,20 @@ class Flow(ExplorerPart, files="flow"):
     chosen = t.Unicode("", help="the name of the marked stop, set by `mark`").tag(sync=True)
 
     _stops = t.Dict().tag(sync=True, echo_update=False)
+    _reads = t.Dict().tag(sync=True, echo_update=False)
 
     def __init__(self, **kwargs):
         self._callbacks: list[Callable[[str], None]] = []
+        self._asked: list[Callable[[], None]] = []
         super().__init__(**kwargs)
 
-    def show(self, stops: Sequence[Stop], *, note: str = "") -> None:
-        """Draw the stops in this order; note: a line below them."""
+    def show(self, stops: Sequence[Stop], *, seen: Seen | None = None, note: str = "") -> None:
+        """Draw the photo, and the stops in this order; note: a line below them."""
+        seen = seen or Seen()
         facts = [{key: value for key, value in asdict(stop).items() if key != "pictures"} for stop in stops]
         pictures = [data for stop in stops for data in stop.pictures]
-        message = {"stops": facts, "note": note, "sizes": [len(data) for data in pictures],
-                   "data": b"".join(pictures)}
+        message = {"stops": facts, "note": note, "title": seen.title, "said": seen.said,
+                   "photo": seen.picture, "sizes": [len(data) for data in pictures], "data": b"".join(pictures)}
         with self._lock:
             if not self._closed:
                 self._stops = message
@@ -67,6 +93,16 @@ class Flow(ExplorerPart, files="flow"):
             if not self._closed:
                 self.chosen = name
 
+    def frame(self, reads: dict[str, Reads]) -> None:
+        """Say which part of the photo each cell is computed from, {name of the stop: `Reads`}."""
+        with self._lock:
+            if not self._closed:
+                self._reads = {name: asdict(one) for name, one in reads.items()}
+
+    def on_hover(self, callback: Callable[[], None]) -> None:
+        """Call ``callback()`` when the pointer is on a map and nobody has said yet what its cells read."""
+        self._asked.append(callback)
+
     def on_open(self, callback: Callable[[str], None]) -> None:
         """Call ``callback(name)`` for each stop that the reader opens, in the thread of the message."""
         self._callbacks.append(callback)
@@ -77,6 +113,10 @@ class Flow(ExplorerPart, files="flow"):
         return tuple(stop["name"] for stop in self._stops.get("stops", ()))
 
     def _on_message(self, kind, content, buffers) -> None:
+        if kind == "reads":
+            for asked in list(self._asked):
+                asked()
+            return
         if kind != "open":
             return super()._on_message(kind, content, buffers)
         name = content.get("name")
@@ -88,7 +128,8 @@ class Flow(ExplorerPart, files="flow"):
 
     def _release(self) -> None:
         self._callbacks.clear()
-        self._stops = {}
+        self._asked.clear()
+        self._stops, self._reads = {}, {}
 
     def __repr__(self) -> str:
         return f"Flow({len(self.stops)} stops)"
