@@ -27,6 +27,17 @@ def check_model(model: Any, input_size: Any = None) -> Any:
     return wrap(model, input_size=input_size)
 
 
+def check_two(model: Any, models: Any) -> tuple[Any, Any]:
+    """(the first model, the second or None) of what a Dashboard was given. Raises ValueError for more."""
+    if models is None:
+        return model, None
+    given = list(models) if isinstance(models, (list, tuple)) else [models]
+    if not 1 <= len(given) <= 2:
+        raise ValueError(f"models= takes two models to put side by side, not {len(given)}: tick more than "
+                         "two for the tab Compare.")
+    return given[0], given[1] if len(given) == 2 else None
+
+
 def check_compared(names: Any) -> tuple[str, ...]:
     """Names of models to compare, checked. Raises ValueError or TypeError with the fix."""
     for name in names:

@@ -12,9 +12,10 @@ import ipywidgets as W
 from explorer import _memory
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
-from explorer.widgets.checks import check_labels, check_model
+from explorer.widgets.beside import Beside, Pair
+from explorer.widgets.checks import check_labels, check_model, check_two
 from explorer.widgets.export import page_html, snapshot_html
-from explorer.widgets.gallery import gallery
+from explorer.widgets.gallery import first_photo, gallery
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
@@ -77,6 +78,7 @@ class Dashboard(W.VBox):
     model:      a name, opened with its trained weights, or any torch.nn.Module that you built
     images:     the gallery: a folder or a list of photos; without it the bundled ones
     labels:     class names in index order, where the model has none of its own
+    models:     two names or models instead of `model`: side by side, both follow every photo
     input_size: (channels, height, width) in pixels, where the model's own is not what you want
 
     A cell that runs again closes the dashboard that it made before; those of other cells live on.
@@ -85,10 +87,13 @@ class Dashboard(W.VBox):
     """
 
     def __init__(self, model: Any = "tf_efficientnet_lite0", images: Any = None, *,
-                 labels: Sequence[str] | None = None, input_size: Sequence[int] | None = None):
+                 models: Sequence[Any] | None = None, labels: Sequence[str] | None = None,
+                 input_size: Sequence[int] | None = None):
         # refused before anything is built
         input_size, photos = check_input_size(input_size), gallery(images)
+        model, beside = check_two(model, models)
         model = check_model(model, input_size)
+        beside = None if beside is None else check_model(beside)
         labels = check_labels(labels, model)
         _MADE.close_former()
         self.session = Session(labels=labels, input_size=input_size, photos=photos)
@@ -99,14 +104,18 @@ class Dashboard(W.VBox):
         self.status = W.HTML()
         self.message = W.HTML()
 
-        head = W.VBox([W.HBox([W.HTML("<h2>explorer</h2>"), self.working]), self.status])
-        head.add_class("vx-head")
+        self.second: Beside | None = None  # the second model, where one is beside the first
+        self.add_second = W.Button(description="+ second model", layout=self.picker.opener.layout,
+                                   tooltip="Choose one in the list, then: Put beside the first")
+        self.add_second.add_class("vx-quiet")
+        self.head = W.Box([self.picker.opener, self.add_second, self.working, self.status])
+        self.head.add_class("vx-head")
         self.tabs = W.Tab([panel(self.session) for _, panel in TABS], titles=[title for title, _ in TABS])
         for panel in self.tabs.children:
             setattr(self, called(panel), panel)
-        columns = W.HBox([self.images, self.predictions, self.picker, self.tabs])
-        columns.add_class("vx-columns")
-        super().__init__([W.HTML(f"<style>{styles()}</style>"), head, self.message, columns])
+        self.rows = W.VBox([self.picker, self.message, self.images, self.predictions, self.tabs])
+        self.rows.add_class("vx-rows")
+        super().__init__([W.HTML(f"<style>{styles()}</style>"), self.head, self.rows])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
         self._patience: threading.Timer | None = None
@@ -121,13 +130,17 @@ class Dashboard(W.VBox):
         self.images.gallery.observe(self._show_error, "ready")
         for button in (self.picker.open_trained, self.picker.open_random):
             button.on_msg(self._clicked)
+        self.session.observe(self._change_second, ["beside"])
+        self.add_second.on_click(lambda _: self.picker.unfold())
         self._show_status()
         for run in known_runs():  # started from a dashboard that is closed, or from a cell
             self.session.run = run
         self.session.open_model(model)
         if self.session.gallery:
-            title, source = self.session.gallery[0]
+            title, source = first_photo(self.session.gallery)
             self.session.open_image(source, title)
+
+        self.session.beside = beside
 
     # --- what a cell can do -----------------------------------------------------------------------------
 
@@ -136,6 +149,8 @@ class Dashboard(W.VBox):
         Raises ExplorerError with the reason if it can't be done.
         """
         self.session.wait(timeout)
+        if self.second is not None:
+            self.second.wait(timeout)
 
     def load(self, source: Any) -> None:
         """Show another photo: anything that explorer.load_image takes.
@@ -163,6 +178,8 @@ class Dashboard(W.VBox):
             return
         self._closed = True
         self.session.close()
+        if self.second is not None:
+            self.second.close()
         self._stop_waiting()
         close_whole(self)
         super().close()
@@ -171,6 +188,32 @@ class Dashboard(W.VBox):
     def __repr__(self) -> str:
         model = self.session.model_name or "no model yet"
         return f"Dashboard({model}, {self.session.image_name or 'no photo yet'})"
+
+    # --- a second model ---------------------------------------------------------------------------------
+
+    def _change_second(self, change: Any) -> None:
+        """Put another model beside the first, or take it away."""
+        with self.session.lock:
+            before, self.second = self.second, None
+            panels = [child.panels[0] if isinstance(child, Pair) else child for child in self.tabs.children]
+            pairs = [child for child in self.tabs.children if isinstance(child, Pair)]
+            if change["new"] is not None:
+                self.second = Beside(self.session, change["new"])
+                twice = self.second.panels
+                panels = [Pair(panel, twice[title]) if title in twice else panel
+                          for panel, title in zip(panels, self.tabs.titles, strict=True)]
+            chip = self.add_second if self.second is None else self.second.line
+            way = [self.predictions] if self.second is None else [self.predictions, self.second]
+            self.head.children = [self.picker.opener, chip, self.working, self.status]
+            self.rows.children = [self.picker, self.message, self.images, *way, self.tabs]
+            front = self.tabs.selected_index
+            self.tabs.children = panels
+            self.tabs.selected_index = front
+            for pair in pairs:
+                pair.let_go()
+            if before is not None:
+                before.close()
+            self._open_tab()
 
     # --- status ------------------------------------------------------------------------------------------
 

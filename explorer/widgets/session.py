@@ -53,6 +53,7 @@ class Session(t.HasTraits):
         dash.wait()                              # until it is there; ExplorerError if it could not be done
         dash.session.look.predictions
         dash.session.gallery = "my photos"       # a folder or a list: the photos to choose from
+        dash.session.beside = "tf_efficientnet_lite1"  # a second model beside the first; None: only one
         dash.session.compare = ["resnet50", "convnext_tiny"]  # what the picker's ticks choose, at most 8
         dash.session.run = explorer.finetune(...)  # the run that the panel shows; it goes on without it, too
 
@@ -67,25 +68,33 @@ class Session(t.HasTraits):
     image_name = t.Unicode("", help="what the photo on the screen is called; set by explorer only")
     gallery = _Result(default_value=NO_PHOTOS,
                       help="(title, source) of each photo to choose from; set a folder or photos")
+    beside = _Result(help="a second model beside the first, by its name or as you built it; None: only one")
     compare = t.Tuple(help=f"names of the models to compare, at most {MAX_COMPARED}; a list or a tuple")
     run = _Result(help="the fine-tuning run on the screen, or None; set what finetune or load_run gave")
     runs = t.Tuple(help="all runs that were shown here, the newest last; set by explorer only")
+    stage = t.Unicode("", help="the stage in front, by its dotted name; set one to see its maps")
+    asked_class = t.Unicode("", help="the class that heat maps are about, by its name or number; empty: the "
+                            "likeliest")
     busy = t.Unicode("", help="what is being done now, empty when nothing is")
     tab = t.Unicode("", help="the title of the tab that a panel has asked for; set by explorer only")
     error = t.Unicode("", help="why the last wish could not be fulfilled, empty when it could")
 
     def __init__(self, *, labels: tuple[str, ...] | None = None,
-                 input_size: tuple[int, int, int] | None = None, photos: Gallery = NO_PHOTOS):
+                 input_size: tuple[int, int, int] | None = None, photos: Gallery = NO_PHOTOS,
+                 beside: Session | None = None):
+        """beside: the session of the first model, where this is the second one's; they share their threads"""
         super().__init__(gallery=photos)
+        self.place = "dash.session" if beside is None else "dash.second.session"  # to read it from, in a cell
+        self._shares = beside is not None
         self.labels, self.input_size = labels, input_size
         #: Where the model and the photo on the screen came from, to write down how to get them again.
         self.model_source, self.random_weights, self.image_source = "", False, None
         #: What learns at present beside `run`, and what to do first, in a sentence; empty where nothing does.
         self.learning = ""
         #: Held while results are published and while a panel redraws, so that the two never mix.
-        self.lock = threading.RLock()
+        self.lock = threading.RLock() if beside is None else beside.lock
         #: The threads of the dashboard, for the wishes here and for those of every panel.
-        self.jobs = Runner(self.lock)
+        self.jobs = Runner(self.lock) if beside is None else beside.jobs
         self._wishes = Line(self.jobs)
         self._publishing = threading.local()
         self._wish = Wish()
@@ -108,6 +117,10 @@ class Session(t.HasTraits):
         and a broken one becomes a sentence in `error`.
         """
         self._ask(image=source, image_name=name or name_of_photo(source), image_source=file_of(source))
+
+    def open_as(self, image: Any, name: str, source: Any) -> None:
+        """Ask for a photo that is open elsewhere, under its name there, and as coming from the same file."""
+        self._ask(image=image, image_name=name, image_source=source)
 
     def wait(self, timeout: float | None = 120) -> None:
         """Block until the newest wish is fulfilled.
@@ -170,11 +183,30 @@ class Session(t.HasTraits):
         self._publish(tab="")
         self._publish(tab=title)
 
+    def show_stage(self, name: str) -> None:
+        """Bring the feature maps of a stage to the front."""
+        self.stage = name
+        self.show_tab("Feature maps")
+
+    def ask_class(self, name: str) -> None:
+        """Bring the heat map of a class to the front."""
+        self.asked_class = name
+        self.show_tab("Explain")
+
     def toggle_compare(self, name: str) -> None:
         """Take a model into the comparison, or out of it. Raises TraitError where it can't be taken in."""
         with self.lock:
             others = tuple(one for one in self.compare if one != name)
             self.compare = others if name in self.compare else (*others, name)
+
+    @t.validate("beside")
+    def _second_model(self, proposal):
+        if proposal["value"] is None or proposal["value"] == "":
+            return None
+        try:
+            return check_model(proposal["value"])
+        except (ValueError, TypeError) as error:
+            raise t.TraitError(str(error)) from error
 
     @t.validate("compare")
     def _known_names(self, proposal):
@@ -321,7 +353,10 @@ class Session(t.HasTraits):
         """End what is being done and let go of the model, the photo and every observer.
         May be called twice.
         """
-        self.jobs.close()
+        if self._shares:
+            self._wishes.close()
+        else:
+            self.jobs.close()
         self.unobserve_all()
         self._wish, self._cause = Wish(), None
         self._publish(model=None, image=None, look=None, tree=None, model_name="", image_name="",

@@ -22,7 +22,7 @@ LINE = 100        # a call that is longer stands on several lines
 
 RANDOM = "# random weights: only the very model on the screen gives these numbers"
 BUILT = "# the model on the screen: it was built or trained here, no name gives it again"
-ON_SCREEN = "dash.session.image"
+ON_SCREEN = "dash.session.image"  # the photo is that of both models where there are two
 
 
 def setup_lines(session: Session) -> list[str]:
@@ -38,13 +38,13 @@ def model_lines(session: Session) -> list[str]:
     if model is None:
         return []
     if not session.model_source:
-        return [RANDOM if session.random_weights else BUILT, "model = dash.session.model"]
+        return [RANDOM if session.random_weights else BUILT, f"model = {session.place}.model"]
     published = call("explorer.create_model", literal(session.model_source), options={"pretrained": True})
     lines = [f"model = {published}"]
     # what the Dashboard was told about every model; labels only where this one had none of its own
     changes = []
     if session.labels is not None and model.config.labels == session.labels:
-        names = literal(session.labels) if len(session.labels) <= MOST_LABELS else "dash.session.labels"
+        names = literal(session.labels) if len(session.labels) <= MOST_LABELS else f"{session.place}.labels"
         changes.append(f"labels={names}")
     if session.input_size is not None:
         changes.append(f"input_size={literal(session.input_size)}")

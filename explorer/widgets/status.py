@@ -1,4 +1,4 @@
-"""The line below the title: which model is on the screen, with which weights, and what a pass of it takes."""
+"""The line beside the model: which weights it has, where it runs, and what a pass of it takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def status_html(session: Session) -> str:
     if session.model_name:
         report = session.model.load_report
         weights = f"weights from {report.source}" if report else "random weights"
-        parts += [f"<b>{escape(session.model_name)}</b>", escape(weights)]
+        parts.append(escape(weights))
     if session.look is not None:
         from explorer.inspection.look.faster import copies
 

@@ -204,7 +204,7 @@ def measured(folder: str, *, subshells: bool, model: str, passes: int, rounds: i
         turns.take("cell, right after ten photos", LOOK_AT_TEN)
         turns.take("the next cell", "took()")
         gallery, bars, button = notebook.value(
-            "(dash.images.gallery.model_id, dash.predictions.bars.model_id, button.model_id)")
+            "(dash.images.gallery.model_id, dash.predictions.answers.model_id, button.model_id)")
         for index in range(10):
             notebook.click(gallery, {"kind": "pick", "index": index}, bars)
         turns.take("cell, after ten clicks", "took()")

@@ -69,7 +69,7 @@ def test_from_ticks_to_answers_maps_speed_and_files(lab, expect, tmp_path):
     # a row opens its model in all panels; another photo is said
     press(panel, "Table")
     panel.locator(".vx-sorted tbody").get_by_role("button", name="tf_efficientnet_lite1").click()
-    expect(lab.page.locator(".vx-status b")).to_have_text("tf_efficientnet_lite1.in1k", timeout=60_000)
+    expect(lab.page.locator(".vx-model-line")).to_contain_text("tf_efficientnet_lite1.in1k", timeout=60_000)
     panel.get_by_label("Photos", exact=True).select_option("the photo on the screen")
     expect(panel).to_contain_text("Press Compare.")
     # files

@@ -109,7 +109,7 @@ def test_a_run_is_started_watched_stopped_reloaded_resumed_and_used(lab, train, 
     # its model predicts in the other panels
     run.get_by_role("button", name="Use this model").click()
     expect(view.locator(".vx-status")).to_contain_text("my run 1, trained here")
-    names = view.locator(".vx-columns > .vx-panel .vx-predictions .vx-name")
+    names = view.locator(".vx-answers .vx-name")
     expect(names).to_have_count(5)
     assert set(names.all_inner_texts()) == {"daisy", "dandelion", "roses", "sunflowers", "tulips"}
     assert lab.page.js_errors == []

@@ -54,7 +54,7 @@ def test_a_number_is_learnt_from_a_table_shown_and_judged(lab, expect, tmp_path,
         picture(lab.page, f"train-{width}")
 
         run.get_by_role("button", name="Use this model").click()
-        expect(view.locator(".vx-columns > .vx-panel .vx-predictions").first).to_contain_text("level")
+        expect(view.locator(".vx-answers").first).to_contain_text("level")
         view.get_by_role("tab", name="Evaluate").click()
         judged = view.locator(".vx-eval")
         judged.get_by_role("button", name="Evaluate", exact=True).click()

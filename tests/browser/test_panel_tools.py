@@ -43,9 +43,9 @@ def test_code_is_copied_a_figure_is_saved_and_the_guide_opens_with_the_keyboard(
     assert lines.count() == 0 and picture.evaluate("one => one.decode().then(() => one.naturalWidth)") > 600
     with lab.page.expect_download() as download:
         tools.get_by_role("button", name="Save PNG").click()
-    assert download.value.suggested_filename == "Predictions_tf_efficientnet_lite0.in1k_Chelsea-the-cat.png"
+    assert download.value.suggested_filename == "Predictions_tf_efficientnet_lite0.in1k_Beagle.png"
     with Image.open(io.BytesIO(download.value.path().read_bytes())) as saved:
-        assert saved.format == "PNG" and "Chelsea the cat" in saved.text["Description"]
+        assert saved.format == "PNG" and "Beagle" in saved.text["Description"]
     with lab.page.expect_download() as download:
         tools.get_by_role("button", name="Save SVG").click()
     assert "<svg" in download.value.path().read_text(encoding="utf-8")

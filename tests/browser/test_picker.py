@@ -14,6 +14,7 @@ def view(lab, expect):
     lab.run_all()
     view = lab.page.locator(".vx-dashboard")
     expect(view.locator(".vx-predictions li").first).to_be_visible(timeout=60_000)
+    view.locator(".vx-model-line").click()
     return view
 
 
@@ -58,6 +59,8 @@ def test_from_a_family_to_its_weights_to_a_comparison(lab, view, expect):
     expect(view.locator(".vx-card")).to_contain_text("resnet50.tv_in1k")
     view.get_by_role("button", name="Open with random weights").click()
     expect(view.locator(".vx-status")).to_contain_text("random weights")
+    expect(view.locator(".vx-picker")).to_be_hidden()  # back to the photo
+    view.locator(".vx-model-line").click()
     expect(view.locator(".vx-card")).to_contain_text("resnet50.tv_in1k")  # it stays chosen
 
     # two ticks
@@ -122,6 +125,7 @@ def ticked(one_lab):
                        "['resnet50', 'vit_base_patch16_224', 'tf_efficientnet_lite0']\ndash")
     one_lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     one_lab.run_all()
+    one_lab.page.locator(".vx-model-line").click()
     return one_lab
 
 

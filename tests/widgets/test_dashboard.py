@@ -30,11 +30,11 @@ def dash():
     dash.close()
 
 
-def test_it_opens_with_trained_weights_and_the_first_photo(dash):
-    assert repr(dash) == "Dashboard(tf_efficientnet_lite0.in1k, Chelsea the cat)"
+def test_it_opens_with_trained_weights_and_a_photo_whose_heat_map_says_something(dash):
+    assert repr(dash) == "Dashboard(tf_efficientnet_lite0.in1k, Beagle)"
     assert "weights from the package" in dash.status.value and "one pass" in dash.status.value
-    assert dash.predictions.bars.value.count("<li>") == 5
-    assert dash.images.gallery.selected == 0
+    assert len(dash.predictions.answers.rows) == 5
+    assert dash.images.gallery.selected == 2
     assert dash.picker.models.value == "tf_efficientnet_lite0"
     assert dash.modules.tree.selected is None and "modules" in repr(dash.modules.tree)
 
@@ -88,8 +88,8 @@ def test_more_predictions_and_logits_need_no_second_pass(dash):
     look = dash.session.look
     dash.predictions.topk.value = 10
     dash.predictions.logits.value = True
-    assert dash.predictions.bars.value.count("<li>") == 10
-    assert "logit" in dash.predictions.bars.value
+    assert len(dash.predictions.answers.rows) == 10
+    assert all("logit" in answer.value for answer in dash.predictions.answers.rows)
     assert dash.session.look is look
 
 
@@ -114,7 +114,7 @@ def test_what_goes_wrong_is_a_sentence_above_and_wait_raises_it(dash):
         dash.wait()
     message = parse(dash.message.value)
     assert message.find_all(role="alert") and not message.says("Traceback")
-    assert dash.predictions.bars.value.count("<li>") == 5
+    assert len(dash.predictions.answers.rows) == 5
 
 
 def test_a_wrong_name_is_refused_before_anything_is_built():

@@ -22,7 +22,6 @@ from explorer.widgets.panels.picker.finding import SIZES
 from explorer.widgets.panels.runs.panel import RunsPanel
 from explorer.widgets.parts.panel_tools import PanelTools
 from explorer.widgets.session import Session
-from tests.html import parse
 
 from .test_finetune_panel import folder  # noqa: F401
 from .test_parts_base import from_browser
@@ -134,8 +133,7 @@ def test_the_predictions_lines_give_the_predictions_on_the_screen(ready):
         assert len(found) == count
         for one, other in zip(found, ready.session.look.predictions):  # to rounding: a faster copy may answer
             assert one.label == other.label and one.logit == pytest.approx(other.logit, rel=1e-4, abs=1e-4)
-        names = parse(panel.bars.value).find_all(cls="vx-name")
-        assert [name.text for name in names] == [one.label for one in found]
+        assert [answer.name for answer in panel.answers.rows] == [one.label for one in found]
         assert "look.steps" not in panel.code()
     panel.prepared.value = True
     assert "look.steps" in panel.code()

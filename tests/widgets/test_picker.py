@@ -457,11 +457,14 @@ def test_a_card_that_can_not_be_drawn_is_a_sentence(picker, monkeypatch):
     assert not picker.open_trained.disabled  # it can be opened all the same
 
 
-def test_the_models_can_be_hidden_and_shown_again(picker):
-    picker.fold.click()
-    assert picker.body.layout.display == "none"
-    picker.fold.click()
-    assert picker.body.layout.display == ""
+def test_the_models_open_under_one_line_and_shut_when_one_is_there(picker, session):
+    assert picker.layout.display == "none"
+    picker.opener.click()
+    assert picker.layout.display == "" and picker.opener.description.endswith("▴")
+    picker.select("lenet5")
+    picker.open_random.click()
+    session.wait()
+    assert picker.layout.display == "none" and picker.opener.description == "lenet5 · 61.7 k ▾"
 
 
 def test_a_card_is_made_for_the_shown_model_only(session, monkeypatch):

@@ -279,8 +279,8 @@ def test_every_tab_opens_on_such_a_model(detector, segmenter, open_tab):
         for index, panel in enumerate(dash.tabs.children):
             dash.tabs.selected_index = index
             assert panel.wait(60)
-        assert dash.session.error == "" and "Detect" in dash.predictions.bars.value or \
-            "Segment" in dash.predictions.bars.value
+        said = dash.predictions.meaning.value
+        assert dash.session.error == "" and ("Detect" in said or "Segment" in said)
 
 
 def test_why_this_box_and_this_class_are_heat_maps_that_the_lines_give_again(detector, segmenter, open_tab):

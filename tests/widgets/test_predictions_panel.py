@@ -39,9 +39,10 @@ def test_several_classes_have_bars_that_stand_alone(opened):
     """case A6: the words say so, and the shares are sigmoids."""
     panel = opened(*SEVERAL).predictions
     shares = panel.session.look.logits.sigmoid()
-    assert all(f"{100 * float(share):.1f} %" in panel.bars.value for share in shares)
-    bars = parse(panel.bars.value)
-    assert bars.says("share of its own") and not bars.find_all("img")
+    values = {answer.value for answer in panel.answers.rows}
+    assert values == {f"{100 * float(share):.1f} %" for share in shares}
+    assert parse(panel.meaning.value).says("share of its own")
+    assert "<img src=x>" in [answer.name for answer in panel.answers.rows]  # the page writes it as text
     assert "share of its own" in panel.caption() and panel.figure() is not None
     assert panel.figure().axes[1].get_xlabel() == "probability (sigmoid)"
 
@@ -49,17 +50,17 @@ def test_several_classes_have_bars_that_stand_alone(opened):
 def test_a_yes_or_no_has_two_bars_of_one_score(opened):
     """case A6: the Dashboard said "class 0, 100 %" of every photo."""
     panel = opened(*YES).predictions
-    bars = parse(panel.bars.value)
-    assert len(bars.find_all("li")) == 2 and bars.says("not red") and not bars.says("100.0 %")
-    assert "by a sigmoid" in panel.bars.value
+    first, second = panel.answers.rows
+    assert "not red" in (first.name, second.name) and "100.0 %" not in (first.value, second.value)
+    assert "by a sigmoid" in panel.meaning.value
 
 
 def test_numbers_have_no_bars_and_no_percentages(opened):
     panel = opened(*NUMBERS).predictions
     weight = panel.session.look.predictions[0]
-    bars = parse(panel.bars.value)
-    assert bars.says(weight.text) and not bars.find_all(cls="vx-bar") and not bars.says(" %")
-    assert not bars.find_all("img") and panel.topk.layout.display == panel.logits.layout.display == "none"
+    assert panel.answers.rows[0].value == weight.text and panel.answers.label.startswith("Numbers")
+    assert all(answer.share is None and "%" not in answer.value for answer in panel.answers.rows)
+    assert panel.topk.layout.display == panel.logits.layout.display == "none"
     assert panel.figure() is not None and "Numbers" in panel.caption()
 
 
@@ -69,7 +70,7 @@ def test_a_score_that_is_no_number_draws_no_bar(opened):
         dash.session.model.fc.weight.fill_(float("nan"))
     dash.session.image = red_and_blue(32)
     dash.wait()
-    assert "not a number" in dash.predictions.bars.value and "nan%" not in dash.predictions.bars.value
+    assert {answer.value for answer in dash.predictions.answers.rows} == {"not a number"}
 
 
 @pytest.mark.parametrize("kind", [SEVERAL, YES, NUMBERS], ids=["several", "yes/no", "numbers"])

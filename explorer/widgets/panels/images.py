@@ -16,6 +16,7 @@ from explorer.widgets.session import Session
 from explorer.widgets.snippets import photo_lines
 
 MAX_THUMBNAILS = 60  # about 4 kB each, sent once
+OPEN, SHUT = "All photos", "One row"
 LARGEST = 1600       # pixels on the longer side of an exported photo
 
 
@@ -37,11 +38,39 @@ class ImagesPanel(Panel):
         self.gallery = PhotoGallery()
         self.input = ImageInput()
         self.note = W.HTML()
+        self.fold = W.Button(description=OPEN, tooltip="All photos at once, or one row of them",
+                             layout=W.Layout(width="auto"))
+        self.fold.add_class("vx-open")
+        self._own: dict[str, bytes] = {}    # photos of the reader's own that are being opened
         self._shown: Gallery | None = None  # the photos whose small pictures the page has
-        super().__init__(session, [self.gallery, self.note, self.input])
+        super().__init__(session, [self.gallery, self.note, self.input], beside=[self.fold])
         self.add_class("vx-images")
+        self.note.add_class("vx-images-note")
+        self.input.add_class("vx-images-own")
         self.gallery.on_pick(self._pick)
-        self.input.on_image(lambda name, data: session.open_image(data, name))
+        self.input.on_image(self._take)
+        self.fold.on_click(lambda _: self.tell(self._unfold, self.fold.description == OPEN))
+        self._unfold(False)
+
+    def _unfold(self, whole: bool) -> None:
+        """One row of photos, or all of them."""
+        self.fold.description = SHUT if whole else OPEN
+        (self.remove_class if whole else self.add_class)("vx-one-row")
+
+    def _take(self, name: str, data: bytes) -> None:
+        """A photo of the reader's own: it is opened, and joins the others once it could be."""
+        self._own[name] = data
+        self.session.open_image(data, name)
+
+    def _join(self, name: str) -> None:
+        """A photo of one's own is on the screen: it stays at hand."""
+        data = self._own.pop(name)
+        before = self.session.gallery
+        free = name not in [title for title, _ in before]
+        if free and len(before) < MAX_THUMBNAILS:
+            self.gallery.add(name, thumbnail_jpeg(data))
+            self._shown = Gallery([*before, (name, data)]).known_by(before.places)
+            self.session.gallery = self._shown
 
     def _show_gallery(self) -> None:
         """Small pictures of the first photos; the session keeps those that can be opened."""
@@ -71,6 +100,9 @@ class ImagesPanel(Panel):
             self._show_gallery()
         if self.session.busy:
             return
+        if self.session.image_name in self._own:
+            self._join(self.session.image_name)
+        self._own.clear()  # what could not be opened
         titles = [title for title, _ in self.session.gallery]
         name = self.session.image_name
         self.gallery.mark(titles.index(name) if name in titles else -1)

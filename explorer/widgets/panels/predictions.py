@@ -9,9 +9,11 @@ import ipywidgets as W
 
 from explorer.display import draw
 from explorer.widgets import export
-from explorer.widgets.panels.bars import bar_html
 from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.flowing import stops_of
 from explorer.widgets.panels.work import notes_html
+from explorer.widgets.parts.answers import Answer, Answers
+from explorer.widgets.parts.flow import Flow, Seen
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, setup_lines
 
@@ -20,21 +22,17 @@ if TYPE_CHECKING:  # importing it loads torch: the dashboard is on the screen be
     from explorer.inspection.look.result import Look
     from explorer.models.outputs import Outputs
 
+MOST_LIKELY = "Predictions, most likely first"
 
-def bars_html(predictions: list[Prediction], *, logits: bool = False) -> str:
-    """The likeliest classes as a list with bars, or numbers without; names are untrusted text."""
-    rows = []
-    for p in predictions:
-        if p.value is not None:  # a number has no end that a bar could reach
-            rows.append(f'<li><span class="vx-name">{escape(p.label)}</span>'
-                        f'<span class="vx-value"><b>{escape(p.text)}</b></span></li>')
-            continue
-        value = p.text + (f" &nbsp; logit {p.logit:.2f}" if logits else "")
-        rows.append(f'<li><span class="vx-name">{escape(p.label)}</span>'
-                    f'<span class="vx-value">{value}</span>{bar_html(p.probability)}</li>')
-    numbers = any(p.value is not None for p in predictions)
-    label = "Numbers that the model gives" if numbers else "Predictions, most likely first"
-    return f'<ol class="vx-predictions" aria-label="{label}">{"".join(rows)}</ol>'
+
+def answers_of(predictions: list[Prediction], *, logits: bool = False) -> list[Answer]:
+    """The likeliest classes with bars, or numbers without."""
+    found = []
+    for one in predictions:
+        number = one.value is not None  # a number has no end that a bar could reach
+        logit = f"  logit {one.logit:.2f}" if logits and not number else ""
+        found.append(Answer(one.label, one.text + logit, None if number else one.probability))
+    return found
 
 
 def meaning_html(outputs: Outputs) -> str:
@@ -63,7 +61,7 @@ def steps_html(look: Look) -> str:
 
 class PredictionsPanel(Panel):
     title = "Predictions"
-    draw_on = ("look",)
+    draw_on = ("look", "stage")
     guide = """
         <p><b>What you see.</b> The part of the photo that the network got, and the classes that it finds
         likeliest. The last layer gives every class a score, the <i>logit</i>; softmax turns all scores into
@@ -78,10 +76,11 @@ class PredictionsPanel(Panel):
         rest on the background: see what changes with another photo.</p>"""
 
     def __init__(self, session: Session):
-        self.photo = W.Image(format="jpeg", layout=W.Layout(width="224px", height="auto", max_width="100%"))
-        self.words = W.HTML()
-        self.bars = W.HTML(layout=W.Layout(width="100%"))
-        self.notes = W.HTML()
+        self._drawn: Look | None = None            # whose photo and stops the page has
+        self._best: list[Prediction] = []          # the answers on the page
+        self.flow = Flow(lock=session.lock)
+        self.answers = Answers(lock=session.lock)
+        self.meaning, self.notes = W.HTML(), W.HTML()
         self.steps = W.HTML()
         self.topk = labelled("Show", W.Dropdown, options=[("top 3", 3), ("top 5", 5), ("top 10", 10)],
                              value=5, layout=W.Layout(width="112px"))
@@ -90,15 +89,18 @@ class PredictionsPanel(Panel):
                                    layout=W.Layout(width="auto"))
         controls = W.HBox([self.topk, self.logits, self.prepared], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
-        left = W.VBox([self.photo, self.words], layout=W.Layout(flex="0 1 auto"))
-        right = W.VBox([self.notes, self.bars, controls], layout=W.Layout(flex="1 1 260px", min_width="0"))
-        row = W.HBox([left, right], layout=W.Layout(flex_flow="row wrap", grid_gap="16px"))
+        right = W.VBox([self.notes, self.answers, self.meaning, controls])
+        row = W.Box([self.flow, right])
+        row.add_class("vx-way")
         self.body = W.VBox([row, self.steps])
         self.empty = W.HTML('<span class="vx-soft">Choose a photo: its predictions appear here.</span>')
         super().__init__(session, [self.empty, self.body])
         self.on_choice(self.topk)
         self.on_choice(self.logits)
         self.on_choice(self.prepared)
+        self.add_class("vx-story")
+        self.flow.on_open(session.show_stage)
+        self.answers.on_pick(self._ask_about)
 
     def draw(self) -> None:
         look = self.session.look
@@ -108,27 +110,48 @@ class PredictionsPanel(Panel):
             return
         from explorer.inspection.look.answers import top_predictions
 
-        self.photo.value = draw.jpeg_bytes(look.seen)
-        height, width = look.input.shape[-2:]
-        name, seen = escape(self.session.image_name), f"The network sees {width} × {height} pixels"
-        self.words.value = (f'<div class="vx-caption"><span title="{name}">{name}</span>'
-                            f'<span class="vx-soft">{seen}</span></div>')
+        if look is not self._drawn:
+            self._draw_way(look)
+        self.flow.mark(self.session.stage)
         self.notes.value = notes_html(look.notes)
+        self._best, text = [], ""
         if look.predictions:
-            best = top_predictions(look.logits, look.outputs, self.topk.value)
-            self.bars.value = bars_html(best, logits=self.logits.value) + meaning_html(look.outputs)
+            self._best = top_predictions(look.logits, look.outputs, self.topk.value)
         else:
             text = "This model has no classifier: look at its feature maps."
             if look.finds_places:
                 boxes = look.detections is not None
                 text = "This model finds " + ("boxes: see the tab Detect." if boxes else
                                               "masks: see the tab Segment.")
-            self.bars.value = f'<span class="vx-soft">{text}</span>'
+        numbers = look.outputs.numbers
+        self.answers.show(answers_of(self._best, logits=self.logits.value),
+                          label="Numbers that the model gives" if numbers else MOST_LIKELY)
+        self.meaning.value = f'<span class="vx-soft">{text}</span>' if text else meaning_html(look.outputs)
         all_shown = look.outputs.numbers or len(look.outputs) <= 3
         self.topk.layout.display = "none" if all_shown else ""
         self.logits.layout.display = "none" if look.outputs.numbers or look.finds_places else ""
         self.prepared.layout.display = "none" if look.finds_places else ""
         self.steps.value = steps_html(look) if self.prepared.value else ""
+
+    def _draw_way(self, look: Look) -> None:
+        """The photo and the stops of another look."""
+        self._drawn = look
+        height, width = look.input.shape[-2:]
+        seen = Seen(draw.jpeg_bytes(look.seen), self.session.image_name,
+                    f"The network sees {width} × {height} pixels")
+        stops, note = stops_of(look, self.session.model)
+        self.flow.show(stops, seen=seen, note=note)
+
+    def _ask_about(self, index: int) -> None:
+        """A click on an answer: where in the photo does it come from?"""
+        with self.session.lock:
+            if index < len(self._best):
+                one, look = self._best[index], self.session.look
+                twice = look is not None and look.labels.count(one.label) > 1
+                self.session.ask_class(str(one.index) if twice else one.label)
+
+    def forget(self) -> None:
+        self._drawn, self._best = None, []
 
     # --- code and figure ---
 

@@ -17,7 +17,7 @@ SHEET = 1100  # pixels, about, of the exported sheet's longer side
 class StagesPanel(Panel):
     name = "Feature maps"
     rests = True
-    draw_on = ("look",)
+    draw_on = ("look", "stage")
     guide = """
         <p><b>What you see.</b> What comes out of one stage for this photo: every small picture is one
         channel, every pixel of it one place of the photo. Early stages answer to edges and colours, with
@@ -41,11 +41,16 @@ class StagesPanel(Panel):
         self._shown: tuple | None = None
         self._offering = False
         super().__init__(session, [self.stage, self.mosaic])
-        self.on_choice(self.stage)
+        self.when(self.stage, self._chosen)
         self.mosaic.observe(self._recoloured, ["sort", "scale", "colormap", "selected"])
 
     def _recoloured(self, _change=None) -> None:
         self.changed()  # the page draws these by itself
+
+    def _chosen(self) -> None:
+        """The session knows which stage is in front: what else shows it follows."""
+        if not self._offering and self.stage.value:
+            self.session.stage = self.stage.value
 
     def draw(self) -> None:
         look = self.session.look
@@ -57,6 +62,8 @@ class StagesPanel(Panel):
         names = list(look.stages)
         if tuple(names) != tuple(self.stage.options):
             self._offer(names)
+        elif self.session.stage in names and self.session.stage != self.stage.value:
+            self.stage.value = self.session.stage
         if not names:  # e.g. a student's first network, of linear layers only
             self._shown = None
             self.mosaic.clear("This model makes no maps: it has no layer with places side by side.")
@@ -79,9 +86,11 @@ class StagesPanel(Panel):
         try:
             self.stage.options = names
             self.stage.tooltips = [" × ".join(map(str, look.stages[n].shape)) for n in names]
-            self.stage.value = names[round(share * (len(names) - 1))] if names else None
+            same_depth = names[round(share * (len(names) - 1))] if names else None
+            self.stage.value = self.session.stage if self.session.stage in names else same_depth
         finally:
             self._offering = False
+        self._chosen()
 
     # --- code and figure ---
 

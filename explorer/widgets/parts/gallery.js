@@ -21,13 +21,14 @@ function render({ model, el }) {
 
   function draw() {
     urls.forEach((url) => URL.revokeObjectURL(url));
-    const items = model.get("_items") || {};
-    urls = pictureUrls(items);
+    const parts = [model.get("_items") || {}, model.get("_added") || {}];
+    const titles = parts.flatMap((one) => one.titles ?? []);
+    urls = parts.flatMap(pictureUrls);
     root.replaceChildren(...urls.map((url, index) => {
       const option = make("div", "vx-gallery-photo"), image = make("img", "", option);
       option.setAttribute("role", "option");
-      option.setAttribute("aria-label", items.titles[index]);
-      option.title = items.titles[index];
+      option.setAttribute("aria-label", titles[index]);
+      option.title = titles[index];
       image.src = url;
       image.alt = "";
       image.draggable = false;
@@ -49,6 +50,9 @@ function render({ model, el }) {
       if (one.offsetTop < root.scrollTop) root.scrollTop = one.offsetTop;
       const below = one.offsetTop + one.offsetHeight - root.clientHeight;
       if (below > root.scrollTop) root.scrollTop = below;
+      const left = one.offsetLeft - 8, right = one.offsetLeft + one.offsetWidth + 8 - root.clientWidth;
+      if (left < root.scrollLeft) root.scrollLeft = left;
+      else if (right > root.scrollLeft) root.scrollLeft = right;
     }
     root.dataset.selected = String(selected);
   }
@@ -67,7 +71,7 @@ function render({ model, el }) {
   };
   root.addEventListener("click", onClick);
   root.addEventListener("keydown", onKey);
-  const unwatch = watch(model, { _items: draw, selected: mark });
+  const unwatch = watch(model, { _items: draw, _added: draw, selected: mark });
   draw();
   return () => {
     root.removeEventListener("click", onClick);

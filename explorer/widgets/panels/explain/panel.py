@@ -43,7 +43,7 @@ BESIDE = {"nothing": "nothing", "the likeliest classes": "classes", "the other q
 class ExplainPanel(Panel):
     name = "Heat map"
     rests = True
-    draw_on = ("look",)
+    draw_on = ("look", "asked_class")
     guide = GUIDE
 
     def __init__(self, session: Session):
@@ -96,8 +96,8 @@ class ExplainPanel(Panel):
         self.fill([row, self.beside, self.beside_note, self.strip])
 
         self.method.observe(self._changed_method, "value")
-        for control in (self.target, self.stage):
-            control.observe(self._changed, "value")
+        self.stage.observe(self._changed, "value")
+        self.when(self.target, self._typed)
         self.beside.observe(self._changed, "value")
         self.view.observe(lambda _: self.changed(), "alpha")
         self.go.on_click(lambda _: self._ask(asked=True))
@@ -109,6 +109,8 @@ class ExplainPanel(Panel):
         """Another model or photo is on the screen."""
         look = self.session.look
         if look is self._look:
+            if look is not None:
+                self.target.value = self.session.asked_class
             return
         if look is None:
             self._look, self.shown, self._seconds = None, None, (None, 0.0)
@@ -123,6 +125,10 @@ class ExplainPanel(Panel):
         self.facts.value = ""
         if others_offered:
             self._offer(look)
+        elif self.target.value != self.session.asked_class:  # a click on an answer, while this rested
+            self._filling = True
+            self._take_asked(look)
+            self._filling = False
         self._ask()
 
     def _offer(self, look: Look) -> None:
@@ -140,8 +146,7 @@ class ExplainPanel(Panel):
             subjects = subjects_of(look)
             self.target.options, self.target.description = subjects.names, subjects.title
             self.target.placeholder = subjects.placeholder
-            if not self._known(look):
-                self.target.value = ""
+            self._take_asked(look)
             chosen = self.beside.value
             self.beside.options = [(subjects.several if value == "classes" else text, value)
                                    for text, value in BESIDE.items()]
@@ -153,10 +158,20 @@ class ExplainPanel(Panel):
         finally:
             self._filling = False
 
-    def _known(self, look: Look) -> bool:
-        """Whether there is what is typed."""
+    def _take_asked(self, look: Look) -> None:
+        """Write the class that is asked about into the field; of another model's, none."""
+        asked = self.session.asked_class
+        self.target.value = asked if self._known(asked, look) else ""
+
+    def _typed(self) -> None:
+        """The session knows what heat maps are about."""
+        self.session.asked_class = self.target.value
+        self._changed()
+
+    def _known(self, asked: str, look: Look) -> bool:
+        """Whether a photo has the class, or the box, that is asked for."""
         try:
-            asked_by(self.target.value, look)
+            asked_by(asked, look)
         except ValueError:
             return False
         return True

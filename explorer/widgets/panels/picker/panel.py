@@ -39,6 +39,7 @@ from explorer.widgets.panels.picker.words import (
     filters_text,
     list_rows,
     listing_lines,
+    model_line,
     tag_label,
 )
 from explorer.widgets.panels.work import notes_html
@@ -88,11 +89,16 @@ class PickerPanel(Panel):
         self.open_trained = W.Button(button_style="primary", layout=auto)
         style = self.open_trained.style
         self.open_random, self.compare = (W.Button(style=style, layout=auto) for _ in range(2))
-        self.fold = W.Button(description="Hide", tooltip="Hide the models, or show them", style=style,
+        self.put_beside = W.Button(description="Put beside the first", style=style, layout=auto,
+                                   tooltip="A second model, with its trained weights: both follow every photo")
+        #: One line for the open model, which a dashboard puts on top: it opens this panel, and shuts it.
+        self.opener = W.Button(description="Choose a model ▾", tooltip="Choose another model", style=style,
                              layout=auto)
+        self.opener.add_class("vx-model-line")
         self.comparison = Comparison(lock=session.lock, layout=wide)
 
         self._opened, self._compared, self._filling = "", None, False
+        self._asked = False  # a model was asked for here, and is not there yet
         cards = all_cards()
         self.timeline.show((f.name, f.title, f.year, f.tagline, len(f.names)) for f in by_year)
         self.models.load(COLUMN_TITLES, list_rows(cards))
@@ -103,15 +109,16 @@ class PickerPanel(Panel):
         find = _box(W.VBox, "vx-find", [self.search, self.timeline, menus,
                                         _box(W.Box, "vx-line", [self.here, self.clear])])
         pick = _box(W.VBox, "vx-pick", [self.sort, self.models, self.count, self.tag, _box(W.Box, "vx-line", [
-            self.open_trained, self.open_random, self.compare])])
+            self.open_trained, self.open_random, self.put_beside, self.compare])])
         show = _box(W.VBox, "vx-show", [self.card])
         self.models.add_class("vx-grow")
-        for button in (self.open_trained, self.open_random, self.compare, self.clear, self.fold):
+        for button in (self.open_trained, self.open_random, self.put_beside, self.compare, self.clear):
             button.add_class("vx-open")
         self.body = W.Box([find, pick, show])
         self.body.add_class("vx-picker-body")
-        super().__init__(session, [self.body, self.comparison], beside=[self.fold])
+        super().__init__(session, [self.body, self.comparison])
         self.add_class("vx-picker")
+        self.layout.display = "none"
 
         for control in (self.search, self.family, self.task, self.size, self.licence, self.here, self.sort):
             control.observe(self._filter, "value")
@@ -121,7 +128,8 @@ class PickerPanel(Panel):
         self.clear.on_click(lambda _: self._clear())
         self.open_trained.on_click(lambda _: self._open(pretrained=True))
         self.open_random.on_click(lambda _: self._open(pretrained=False))
-        self.fold.on_click(lambda _: self._fold())
+        self.opener.on_click(lambda _: self.tell(self.unfold, self.layout.display == "none"))
+        self.put_beside.on_click(lambda _: self.tell(self._put_beside))
         self.compare.on_click(lambda _: self._toggle(self.chosen))
         self.comparison.on_remove(self._toggle)
         self.comparison.on_pick(self.select)
@@ -179,11 +187,16 @@ class PickerPanel(Panel):
             if tag and name in {value for _, value in self.tag.options}:
                 self.tag.value = name
 
-    def _fold(self) -> None:
-        """Hide the models, to leave the page to the photo; or show them again."""
-        hidden = self.body.layout.display == "none"
-        self.body.layout.display = "" if hidden else "none"
-        self.fold.description = "Hide" if hidden else "Choose another model"
+    def unfold(self, shown: bool = True) -> None:
+        """Show the models to choose from, or leave the page to the photo."""
+        self.layout.display = "" if shown else "none"
+        self._write_line()
+
+    def _write_line(self) -> None:
+        """The open model in one line: its name, its size, and how good its weights are as published."""
+        shown = self.layout.display != "none"
+        self.opener.description = f"{model_line(self.session.model_name)} {'▴' if shown else '▾'}"
+        self.opener.tooltip = "Back to the photo" if shown else "Choose another model"
 
     # --- the card ---
 
@@ -230,7 +243,7 @@ class PickerPanel(Panel):
             if self._filling:
                 return
             name, full = self.models.value, self.tag.value
-            for button in (self.open_trained, self.open_random, self.compare):
+            for button in (self.open_trained, self.open_random, self.put_beside, self.compare):
                 button.disabled = name is None
             self.tag.disabled = len(self.tag.options) < 2
             published = here = False
@@ -247,7 +260,7 @@ class PickerPanel(Panel):
                     why = f"{type(error).__name__}: {error}"
                     self.card.value = notes_html([f"The card of {name} could not be drawn ({why}). "
                                                   "The model can be opened all the same."])
-            self.open_trained.disabled = not published
+            self.open_trained.disabled = self.put_beside.disabled = not published
             self.open_trained.description = (
                 "Open" if name is None else "No trained weights are published" if not published else
                 "Open with trained weights" if here else "Download trained weights and open"
@@ -259,7 +272,12 @@ class PickerPanel(Panel):
     def _open(self, *, pretrained: bool) -> None:
         if name := self.models.value:
             wanted = (self.tag.value or name) if pretrained else self.chosen
+            self._asked = True
             self.session.open_model(wanted, pretrained=pretrained)
+
+    def _put_beside(self) -> None:
+        self.session.beside = self.tag.value or self.models.value
+        self.unfold(False)
 
     # --- comparing ---
 
@@ -294,10 +312,15 @@ class PickerPanel(Panel):
             self._compared = self.session.compare
             self._show_comparison()
             self._show_toggle()
+        if self._asked and not self.session.busy:
+            self._asked = False
+            if not self.session.error:  # what was asked for here is there: back to the photo
+                self.unfold(False)
         name = self.session.model_name
         if name == self._opened:
             return
         self._opened = name
+        self._write_line()
         if name.partition(".")[0] in self.models.names:
             self.select(name)
         self._show_card()

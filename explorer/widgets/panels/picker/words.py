@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from explorer.models.card import ModelCard, TagRow, count_text, model_card
 from explorer.models.names import split_door
-from explorer.widgets.panels.picker.finding import LICENCES, Filters
+from explorer.widgets.panels.picker.finding import LICENCES, Filters, all_cards
 from explorer.widgets.parts.card import default_size, pixels, stated
 from explorer.widgets.snippets import call, literal
 
@@ -18,6 +18,21 @@ COLUMN_TITLES = ("params", "mult-adds", "top-1")
 
 def percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} %"
+
+
+def model_line(name: str) -> str:
+    """The open model in one line; of one that is not in the catalog, its name alone."""
+    architecture = name.partition(".")[0]
+    if not name:
+        return "Choose a model"
+    if architecture not in all_cards():
+        return name
+    try:
+        card = model_card(name)
+    except ValueError:  # its own weights, such as those of a run: the architecture is known all the same
+        return " · ".join([name, count_text(all_cards()[architecture].parameters)])
+    facts = [name, count_text(card.parameters), percent(card.config.top1)]
+    return " · ".join(filter(None, facts))
 
 
 def list_rows(cards: dict[str, ModelCard]) -> Iterator[tuple[str, str, tuple[str, ...]]]:

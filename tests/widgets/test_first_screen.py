@@ -1,0 +1,206 @@
+"""The first screen: from the photo by its stages to the answers, and what a click on one of them opens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ipywidgets import widget
+from PIL import Image
+from traitlets import TraitError
+
+import explorer
+from explorer.widgets.panels.flowing import KINDS, even, words_of
+from explorer.widgets.parts.answers import Answer, Answers
+from explorer.widgets.parts.flow import Flow
+from explorer.widgets.session import ExplorerError
+
+
+@pytest.fixture(scope="module")
+def dash():
+    dash = explorer.Dashboard()
+    dash.wait()
+    yield dash
+    dash.close()
+
+
+def stops(dash) -> list[dict]:
+    return dash.predictions.flow._stops["stops"]
+
+
+def test_a_stop_says_what_its_stage_is_and_shows_its_strongest_maps(dash):
+    look = dash.session.look
+    assert [stop["name"] for stop in stops(dash)] == list(look.stages)
+    for stop, maps in zip(stops(dash), look.stages.values(), strict=True):
+        assert tuple(stop["shape"]) == tuple(maps.shape)
+        strength = maps.abs().mean((1, 2))
+        assert list(stop["channels"]) == strength.topk(4).indices.tolist()
+    assert [stop["stride"] for stop in stops(dash)] == [2, 4, 8, 16, 32]
+    assert [stop["words"] for stop in stops(dash)] == list(KINDS)
+    packed = dash.predictions.flow._stops
+    assert len(packed["sizes"]) == 20 and sum(packed["sizes"]) == len(packed["data"]) < 60_000
+
+
+def test_a_click_on_a_stop_opens_its_maps_and_the_maps_mark_their_stop(dash):
+    dash.predictions.flow._receive(None, {"kind": "open", "name": "blocks.4"}, [])
+    assert dash.tabs.get_title(dash.tabs.selected_index) == "Feature maps"
+    assert dash.stages.stage.value == "blocks.4" == dash.predictions.flow.chosen
+    dash.stages.stage.value = "blocks.1"
+    assert dash.predictions.flow.chosen == "blocks.1"
+    dash.session.stage = "blocks.6"
+    assert dash.stages.stage.value == "blocks.6"
+    for strange in ("blocks.99", 7, None, ["blocks.4"]):
+        dash.predictions.flow._receive(None, {"kind": "open", "name": strange}, [])
+    assert dash.stages.stage.value == "blocks.6"
+
+
+def test_a_click_on_an_answer_asks_where_it_comes_from(dash):
+    answer = dash.session.look.predictions[1]
+    dash.predictions.answers._receive(None, {"kind": "pick", "index": 1}, [])
+    assert dash.tabs.get_title(dash.tabs.selected_index) == "Explain"
+    assert dash.explain.wait() and dash.explain.heat_map.target.value == answer.label
+    assert dash.explain.heat_map.shown.target == answer.index
+    dash.explain.switch.value = "Change the photo"
+    dash.predictions.answers._receive(None, {"kind": "pick", "index": 0}, [])
+    assert dash.explain.switch.value == "Heat map" and dash.explain.wait()
+    assert dash.explain.heat_map.shown.target == dash.session.look.predictions[0].index
+    for strange in (99, -1, True, "0", None):
+        dash.predictions.answers._receive(None, {"kind": "pick", "index": strange}, [])
+    dash.explain.heat_map.target.value = ""
+    assert dash.session.asked_class == ""
+
+
+def test_what_was_asked_while_the_tab_was_out_of_sight_is_shown_when_it_opens(dash):
+    dash.session.show_tab("Modules")
+    dash.session.asked_class = "pizza"
+    dash.session.image = explorer.sample_photos()[8]
+    dash.wait()
+    dash.session.show_tab("Explain")
+    assert dash.explain.wait() and dash.explain.heat_map.shown.target == 963
+
+
+def test_a_photo_of_ones_own_joins_the_strip_once_it_could_be_opened(dash):
+    before = len(dash.session.gallery)
+    dash.images.input._on_message("image", {"name": "broken.png"}, [b"nothing"])
+    with pytest.raises(ExplorerError, match="not a picture"):
+        dash.wait()
+    assert len(dash.session.gallery) == before
+    own = explorer.sample_photos()[9].path.read_bytes()
+    dash.images.input._on_message("image", {"name": "me.jpg"}, [own])
+    dash.wait()
+    assert [title for title, _ in dash.session.gallery][before:] == ["me.jpg"]
+    assert dash.images.gallery.selected == before
+    dash.images.gallery._receive(None, {"kind": "pick", "index": 0}, [])
+    dash.wait()
+    dash.images.gallery._receive(None, {"kind": "pick", "index": before}, [])
+    dash.wait()
+    assert dash.session.image_name == "me.jpg" and len(dash.session.gallery) == before + 1
+
+
+def test_stages_of_many_are_spread_and_only_a_trained_pyramid_gets_words():
+    assert even(3, 5) == [0, 1, 2] and even(12, 5) == [0, 3, 6, 8, 11] and even(0, 5) == []
+    assert words_of([2, 4, 8], [0, 1, 2], 3, trained=True) == [KINDS[0], KINDS[2], KINDS[4]]
+    assert words_of([2, 4], [0, 1], 2, trained=False) == ["stage 1 of 2", "stage 2 of 2"]
+    assert words_of([16, 16], [0, 11], 12, trained=True) == ["stage 1 of 12", "stage 12 of 12"]
+    assert words_of([4], [0], 1, trained=True) == ["stage 1 of 1"]
+
+
+def test_networks_without_maps_and_with_odd_ones_have_a_way_too():
+    torch.manual_seed(0)
+    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8))
+    for model in (flat, explorer.create_model("vit_tiny_patch16_224", num_classes=3)):
+        dash = explorer.Dashboard(model, images=[photo], input_size=(3, 32, 32) if model is flat else None)
+        dash.wait()
+        shown = stops(dash)
+        assert len(shown) == (0 if model is flat else 5)
+        if shown:
+            assert shown[-1]["words"] == "stage 12 of 12" and "5 of 12" in dash.predictions.flow._stops["note"]
+        dash.close()
+
+
+def test_the_parts_hold_what_they_are_given():
+    answers, flow = Answers(), Flow()
+    answers.show([Answer("<b>x</b>", "1 %", 0.01), Answer("nan", "not a number", float("nan"))])
+    assert answers.rows[0].name == "<b>x</b>"
+    flow.clear()
+    assert flow.stops == () and "0 stops" in repr(flow)
+    for part in (answers, flow):
+        part.close()
+
+
+# --- two models side by side ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two():
+    dash = explorer.Dashboard(models=["tf_efficientnet_lite0", "tf_efficientnet_lite1"])
+    dash.wait()
+    yield dash
+    dash.close()
+
+
+def said(dash) -> list[str]:
+    return [one.look.predictions[0].label for one in (dash.session, dash.second.session)]
+
+
+def test_two_models_answer_side_by_side_and_follow_every_photo(two):
+    assert said(two) == ["Walker hound", "beagle"]
+    two.images.gallery._receive(None, {"kind": "pick", "index": 8}, [])
+    two.wait()
+    assert said(two) == ["espresso", "espresso"] and two.second.session.image_name == "Espresso"
+    assert two.second.line.description == "tf_efficientnet_lite1.in1k · 5.42 M · 76.6 % ✕"
+    two.images.gallery._receive(None, {"kind": "pick", "index": 2}, [])
+    two.wait()
+
+
+def test_a_click_on_one_asks_both(two):
+    two.second.predictions.flow._receive(None, {"kind": "open", "name": "blocks.4"}, [])
+    assert two.tabs.titles[two.tabs.selected_index] == "Feature maps"
+    assert two.session.stage == two.second.session.stage == "blocks.4"
+    two.predictions.answers._receive(None, {"kind": "pick", "index": 1}, [])
+    pair = two.tabs.children[two.tabs.selected_index]
+    assert pair.wait() and [panel.heat_map.shown.target for panel in pair.panels] == [162, 162]
+
+
+def test_its_lines_give_the_second_models_answers(two):
+    scope: dict = {"dash": two}
+    *lines, last = two.second.predictions.code().splitlines()
+    exec("\n".join(lines), scope)
+    assert [one.label for one in eval(last, scope)] == [one.name for one in two.second.predictions.answers.rows]
+
+
+def test_stages_of_equal_stride_go_together_also_between_families(two):
+    two.session.beside = "tf_efficientnet_lite2"
+    two.wait()
+    two.session.model = explorer.create_model("resnet10t", num_classes=3)
+    two.wait()
+    two.session.stage = "layer3"
+    assert two.second.session.stage == "blocks.4"
+    two.second.session.stage = "blocks.1"
+    assert two.session.stage == "layer1"
+    two.session.asked_class = "class 1"  # the other has no such class, and is not asked
+    assert two.second.session.asked_class != "class 1"
+
+
+def test_one_model_again_leaves_nothing_behind_and_a_wrong_one_is_a_sentence():
+    dash = explorer.Dashboard(explorer.create_model("lenet5"), images=[Image.new("L", (40, 40), 90)])
+    dash.wait()
+    dash.session.beside = None
+    before = set(widget._instances)
+    for wrong, why in (("resnet999", "resnet"), (7, "torch.nn.Module")):
+        with pytest.raises(TraitError, match=why):
+            dash.session.beside = wrong
+    dash.session.beside = explorer.create_model("lenet5", num_classes=2)
+    dash.wait()
+    assert "dash.second.session.model" in dash.second.predictions.code()
+    dash.second.line.click()
+    assert dash.second is None and dash.session.beside is None and set(widget._instances) == before
+    dash.session.beside = "resnet10t"  # its weights are not on this computer
+    with pytest.raises(ExplorerError, match="not on this computer"):
+        dash.wait()
+    assert "not on this computer" in dash.second.message.value
+    dash.close()
+    dash.close()
+    with pytest.raises(ValueError, match="two models"):
+        explorer.Dashboard(models=["lenet5"] * 3)
