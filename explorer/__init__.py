@@ -48,6 +48,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "inspection.inside.statistics": ("activations",),
     "inspection.inside.flow": ("gradient_flow",),
     "inspection.inside.channel_photos": ("top_photos",),
+    "inspection.receptive.asking": ("receptive_field",),
+    "inspection.receptive.field": ("ReceptiveField",),
     "inspection.features.folders": ("run_folder",),
     "inspection.features.result": ("Features",),
     "inspection.features.embeddings": ("Embeddings", "embed"),
