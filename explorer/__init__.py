@@ -48,6 +48,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "inspection.inside.statistics": ("activations",),
     "inspection.inside.flow": ("gradient_flow",),
     "inspection.inside.channel_photos": ("top_photos",),
+    "inspection.number.asking": ("explain_number",),
+    "inspection.number.explained": ("ExplainedNumber",),
     "inspection.receptive.asking": ("receptive_field",),
     "inspection.receptive.field": ("ReceptiveField",),
     "inspection.features.folders": ("run_folder",),

@@ -60,14 +60,15 @@ def first_tensor(output: Any) -> Tensor | None:
         if isinstance(output, (list, tuple)) else None
 
 
-def find_source(model: VisionModel, name: Any) -> Source:
+def find_source(model: VisionModel, name: Any, *, argument: str = "stage") -> Source:
     """The stage of that name, else the module at that dotted path ("pool:2": its second call).
 
+    argument: what the caller calls that
     Of an ensemble the stage is asked of the member that has it. Raises ValueError, with the nearest name.
     """
     if not isinstance(name, str):
-        raise TypeError(f"stage is a {type(name).__name__}: expected a stage's name or the dotted path of a "
-                        f"module. {stages_in_words([stage.name for stage in model.stage_table])}")
+        raise TypeError(f"{argument} is a {type(name).__name__}: expected a stage's name or the dotted path of "
+                        f"a module. {stages_in_words([stage.name for stage in model.stage_table])}")
     for number, stage in enumerate(model.stage_table):
         if stage.name == name:
             if isinstance(model, EnsembleModel | FusedModel):
