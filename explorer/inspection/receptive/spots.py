@@ -67,8 +67,8 @@ def find_source(model: VisionModel, name: Any, *, argument: str = "stage") -> So
     Of an ensemble the stage is asked of the member that has it. Raises ValueError, with the nearest name.
     """
     if not isinstance(name, str):
-        raise TypeError(f"{argument} is a {type(name).__name__}: expected a stage's name or the dotted path of "
-                        f"a module. {stages_in_words([stage.name for stage in model.stage_table])}")
+        raise TypeError(f"{argument} is a {type(name).__name__}: expected a stage's name or the dotted path "
+                        f"of a module. {stages_in_words([stage.name for stage in model.stage_table])}")
     for number, stage in enumerate(model.stage_table):
         if stage.name == name:
             if isinstance(model, EnsembleModel | FusedModel):
