@@ -38,6 +38,10 @@ from explorer.inspection.look.modules import module_tree as module_tree
 from explorer.inspection.look.predicting import PredictionTable as PredictionTable
 from explorer.inspection.look.predicting import predict as predict
 from explorer.inspection.look.result import Look as Look
+from explorer.inspection.number.asking import explain_number as explain_number
+from explorer.inspection.number.explained import ExplainedNumber as ExplainedNumber
+from explorer.inspection.receptive.asking import receptive_field as receptive_field
+from explorer.inspection.receptive.field import ReceptiveField as ReceptiveField
 from explorer.inspection.segment.result import Segmentation as Segmentation
 from explorer.inspection.segment.segmenting import segment as segment
 from explorer.inspection.segment.table import SegmentationTable as SegmentationTable

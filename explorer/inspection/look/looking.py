@@ -20,10 +20,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from explorer.arguments import checked
+from explorer.arguments import checked, words
 from explorer.data.images import load_image
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.answers import check_topk, top_predictions
+from explorer.inspection.look.chosen import find_modules, keeping
 from explorer.inspection.look.dense import look_at_places
 from explorer.inspection.look.faster import pays, ready, try_copy
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
@@ -35,8 +36,11 @@ from explorer.models.detection.detector import Detector
 from explorer.models.segmentation.segmenter import Segmenter
 
 
-@checked
-def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence[int] | None = None) -> Look:
+@checked(at=words)
+def look(
+    model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence[int] | None = None,
+    at: Sequence[str] | str = (),
+) -> Look:
     """Show one photo to a model and keep what happened on the way.
 
     model: an explorer model, or a name such as "tf_efficientnet_lite0", created with its trained weights
@@ -44,6 +48,8 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
            an array
     bands: of such a picture the three that are shown, as red, green and blue; None: the first three
     topk:  how many predictions, at most as many as there are classes
+    at:    dotted names of modules whose outputs are kept too, as in "layer1.0.conv2" ("pool:2": the second
+           call of `pool`): `look.modules[name]`. Then the model itself runs, never a faster copy
 
     The model runs once, in evaluation mode and without gradients, on the device and with the dtype that its
     weights have; its training flags are put back afterwards. Calls from several threads take turns. On a CPU
@@ -55,13 +61,24 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
     """
     check_topk(topk)
     model = as_model(model, task=None)
-    seen = look_once(model, photo_for(model, image, bands), topk=topk)
+    photo = photo_for(model, image, bands)
+    if chosen := find_modules(model, at):
+        with evaluating(model), keeping(model, chosen) as given:
+            seen = look_once(model, photo, topk=topk, itself=True)
+            seen.modules = given()
+        return seen
+    seen = look_once(model, photo, topk=topk)
     get_ready(model, seen)
     return seen
 
 
-def look_once(model: VisionModel, photo: Image.Image, *, topk: int = 5) -> Look:
-    """`look` at a photo that is open, for whoever shows the answer first and calls `get_ready` then."""
+def look_once(
+    model: VisionModel, photo: Image.Image, *, topk: int = 5, itself: bool = False
+) -> Look:
+    """`look` at a photo that is open, for whoever shows the answer first and calls `get_ready` then.
+
+    itself: the model runs, never a faster copy of it
+    """
     if isinstance(model, Detector | Segmenter):
         return look_at_places(model, photo)
     started = time.perf_counter()
@@ -72,7 +89,8 @@ def look_once(model: VisionModel, photo: Image.Image, *, topk: int = 5) -> Look:
     with evaluating(model):
         entered = time.perf_counter()
         mark = fingerprint(model)
-        maps, embedding, logits, tail = walk(model, inputs, stage=_begin(model), by=ready(model, mark))
+        maps, embedding, logits, tail = walk(model, inputs, stage=_begin(model),
+                                               by=None if itself else ready(model, mark))
         finished = time.perf_counter()
 
     stages = {name: ordinary(feature_map) for name, feature_map in maps.items()}

@@ -42,25 +42,25 @@ def measure(model: nn.Module, shape: tuple[int, ...]) -> Measured:
     # Outside the caller's modes: only then do composed operations come apart into those with a FLOP formula.
     with torch.inference_mode(False), torch.no_grad():
         try:
-            twin = _meta_twin(model)
+            twin = meta_twin(model)
             return _run(twin, torch.empty(shape, device="meta", dtype=place["dtype"]))
         except Exception as on_meta:  # anybody's code: .item(), a constant on the CPU, a lock in it
             if place["device"].type == "meta":
-                raise _cannot_run(model, shape, on_meta) from on_meta
+                raise cannot_run(model, shape, on_meta) from on_meta
             try:
                 with evaluating(model):
                     return _run(model, torch.zeros(shape, **place))
             except Exception as error:
-                raise _cannot_run(model, shape, error) from error
+                raise cannot_run(model, shape, error) from error
 
 
-def _cannot_run(model: nn.Module, shape: tuple[int, ...], error: Exception) -> ValueError:
+def cannot_run(model: nn.Module, shape: tuple[int, ...], error: Exception) -> ValueError:
     reason = (str(error).splitlines() or [""])[0]
     return ValueError(f"{model_name(model)} can't run on an input of {shape_text(shape)} "
                       f"({type(error).__name__}: {reason[:200]}). Give the input_size that it is made for.")
 
 
-def _meta_twin(model: nn.Module) -> nn.Module:
+def meta_twin(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode with all tensors on meta and without the hooks; no weight is copied."""
     memo: dict[int, Any] = {}  # what deepcopy believes that it has copied already
     for module in model.modules():

@@ -58,6 +58,8 @@ class Look(RichRepr):
     outputs:     what the logits mean (`explorer.models.outputs.Outputs`), and the names of all K classes
     config:      the preprocessing: keyword arguments of `explorer.data.create_transform`
     timing:      seconds for "preprocess" and "forward"; the "device"; on a CPU also torch's "threads"
+    modules:     name -> what the modules gave that were asked for with `at`: maps [C, H, W], tokens [N, C] or
+                 vectors [C]
     detections, segmentation: what a network for boxes, or for masks, found; None for others
     notes:       sentences that a reader of the predictions must know, e.g. that the weights are random
     """
@@ -76,6 +78,7 @@ class Look(RichRepr):
     notes: tuple[str, ...] = field(default=())
     detections: Detections | None = None
     segmentation: Segmentation | None = None
+    modules: dict[str, Tensor] = field(default_factory=dict)
     # copies and saved looks hold the numbers alone
     _origin: Origin | None = field(default=None, init=False, repr=False)
 
@@ -118,11 +121,19 @@ class Look(RichRepr):
         limit: int | None = None,
         cell: int | None = None,
     ) -> Image.Image:
-        """The feature maps of one stage as one picture; the options are those of `draw.mosaic`."""
-        if stage not in self.stages:
-            raise ValueError(f"{self.model_name} has no stage {stage!r}. {stages_in_words(self.stages)}")
-        maps = self.stages[stage]
+        """The feature maps of one stage, or of a module that was asked for, as one picture; the options are
+        those of `draw.mosaic`.
+        """
+        known = self.stages | self._module_maps
+        if stage not in known:
+            raise ValueError(f"{self.model_name} has no stage {stage!r}. {stages_in_words(known)}")
+        maps = known[stage]
         return draw.mosaic(maps, sort=sort, scale=scale, colormap=colormap, limit=limit, cell=cell)
+
+    @property
+    def _module_maps(self) -> dict[str, Tensor]:
+        """Of the modules that were asked for, those that gave maps."""
+        return {name: found for name, found in self.modules.items() if found.ndim == 3}
 
     def __repr__(self) -> str:
         best = self.predictions[0] if self.predictions else None
@@ -146,6 +157,7 @@ class Look(RichRepr):
         stages = "".join(_stage_html(name, self.stages[name]) for name in shown)
         if step > 1:
             stages += f"<p>{len(shown)} of {len(names)} stages; the others: look.mosaic(name).</p>"
+        stages += "".join(_stage_html(name, found) for name, found in self._module_maps.items())
         if (found := self.detections or self.segmentation) is not None:
             return f"<div>{found._repr_html_()}<div style='{STAGES}'>{stages}</div></div>"
         return (

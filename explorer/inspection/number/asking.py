@@ -1,0 +1,67 @@
+"""How is this number computed? The sum that it comes from, term by term, and what is done to the sum.
+
+    explain_number("resnet18", "cat.jpg", "layer1", channel=5, row=20, column=30)
+    number = explain_number(model, photo, "conv1", channel=3, row=40, column=40)
+    number.terms.first, number.terms.second       # the patch under the kernel and the kernel, [C, h, w]
+    number.products[:3]                           # the input channels that weigh most
+    number.at(40, 41)                             # the next place: no further pass
+
+One pass remembers which of torch's operations made each tensor, and of what (`recording.py`). From the number
+the way goes back (`chain.py`) over activations, normalisation, additions and views to the last operation that
+joined many numbers: a convolution, a linear layer, attention, a pooling (`terms.py`). Nothing is read from
+the modules, so networks that fold, fuse or share layers are told as they run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from explorer.arguments import checked, whole
+from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.inspection.look.looking import photo_for, prepare
+from explorer.inspection.look.model import as_model, evaluating, model_name, weight_notes
+from explorer.inspection.number.explained import ExplainedNumber, Remembered, explained
+from explorer.inspection.number.recording import forget_behind, recording
+from explorer.inspection.number.terms import ends
+from explorer.inspection.receptive.spots import find_source, layout_of
+from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.surgery.inside import photo_size
+
+
+@checked(channel=whole(0), row=whole(0), column=whole(0))
+def explain_number(
+    model: VisionModel | str, image: Any, module: str, *, channel: int = 0, row: int = 0, column: int = 0,
+) -> ExplainedNumber:
+    """How one number of a map is computed, for one photo.
+
+    model:  an explorer model or a name;  image: anything `load_image` takes
+    module: a stage's name, or the dotted path of any module that gives a map, tokens or a vector ("relu:2":
+            its second call)
+    channel, row, column: of the number, from 0; a vector has channels alone
+
+    The model runs once, in evaluation mode. Where a number is the sum of two branches, the way goes back
+    along the one with a layer nearer, and the other adds its number. What the result shows is of this pass:
+    the map and what it was made of stay in memory as long as it does.
+    Raises ValueError for an unknown module, and for a number that it has not.
+    """
+    model = as_model(model, task=None)
+    source = find_source(model, module, argument="module")
+    asked = source.model
+    channels, height, width = photo_size(asked)
+    config: dict[str, Any] = resolve_data_config({}, model=asked) | {"input_size": (channels, height, width)}
+    _, inputs = prepare(photo_for(asked, image), create_transform(**config))
+    with evaluating(asked), recording(asked):
+        found: Tensor | None = source.run(asked, inputs[None].to(**parameter_place(asked)).clone(),
+                                          lambda tensor: tensor)
+    if found is None:
+        raise ValueError(f"{module} of {model_name(asked)} gives no tensor in a pass, or is not run in one: "
+                         "ask for a stage, or for another module.")
+    layout = layout_of(tuple(found.shape), (height, width))
+    if layout is None and found.ndim != 2:
+        raise ValueError(f"{module} of {model_name(asked)} gives {list(found.shape[1:])} for a photo, "
+                         "neither a map nor a vector: ask for a stage, or for another module.")
+    forget_behind(found, ends)
+    return explained(model_name(asked), module, Remembered(found, layout), channel, row, column,
+                     weight_notes(asked, "numbers"))
