@@ -12,7 +12,7 @@ import ipywidgets as W
 from explorer import _memory
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
-from explorer.widgets.beside import Beside, Pair
+from explorer.widgets.panels.beside import Beside, Pair
 from explorer.widgets.checks import check_labels, check_model, check_two
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.gallery import first_photo, gallery

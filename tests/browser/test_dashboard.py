@@ -180,8 +180,8 @@ def test_the_dark_theme_reaches_every_panel(lab, expect):
         view = lab.page.locator(".vx-dashboard")
         expect(first_prediction(view)).to_be_visible(timeout=60_000)
         view.locator(".vx-model-line").click()
-        selectors = (".vx-predictions .vx-name", ".vx-flow-stop", ".vx-mosaic-title", ".vx-input-zone", ".vx-card",
-                     ".vx-model-line")
+        selectors = (".vx-predictions .vx-name", ".vx-flow-stop", ".vx-mosaic-title", ".vx-input-zone",
+                     ".vx-card", ".vx-model-line")
         for selector in (".vx-dashboard", *selectors):
             ink = view.page.locator(selector).first.evaluate(
                 "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")

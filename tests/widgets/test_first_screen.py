@@ -97,6 +97,24 @@ def test_a_photo_of_ones_own_joins_the_strip_once_it_could_be_opened(dash):
     assert dash.session.image_name == "me.jpg" and len(dash.session.gallery) == before + 1
 
 
+def test_the_pointer_on_a_map_asks_once_which_part_of_the_photo_a_cell_reads(dash, monkeypatch):
+    from explorer.inspection.receptive.asking import receptive_field
+
+    panel = dash.predictions
+    for _ in range(2):
+        panel.flow._receive(None, {"kind": "reads"}, [])
+        assert panel.wait()
+    assert list(panel.flow._reads) == list(panel.flow.stops)
+    reads = panel.flow._reads["blocks.1"]
+    for row, column in ((0, 0), (30, 41), (55, 55)):
+        (left, right), (top, bottom) = reads["columns"][column], reads["rows"][row]
+        box = receptive_field(dash.session.model, "blocks.1", row, column).box
+        np.testing.assert_allclose([224 * side for side in (left, top, right, bottom)], box, atol=1e-4)
+    monkeypatch.setattr("explorer.widgets.panels.predictions.reads_of", None)  # not asked again
+    panel.flow._receive(None, {"kind": "reads"}, [])
+    assert panel.wait()
+
+
 def test_stages_of_many_are_spread_and_only_a_trained_pyramid_gets_words():
     assert even(3, 5) == [0, 1, 2] and even(12, 5) == [0, 3, 6, 8, 11] and even(0, 5) == []
     assert words_of([2, 4, 8], [0, 1, 2], 3, trained=True) == [KINDS[0], KINDS[2], KINDS[4]]
@@ -115,7 +133,8 @@ def test_networks_without_maps_and_with_odd_ones_have_a_way_too():
         shown = stops(dash)
         assert len(shown) == (0 if model is flat else 5)
         if shown:
-            assert shown[-1]["words"] == "stage 12 of 12" and "5 of 12" in dash.predictions.flow._stops["note"]
+            assert shown[-1]["words"] == "stage 12 of 12"
+            assert "5 of 12" in dash.predictions.flow._stops["note"]
         dash.close()
 
 
@@ -167,7 +186,8 @@ def test_its_lines_give_the_second_models_answers(two):
     scope: dict = {"dash": two}
     *lines, last = two.second.predictions.code().splitlines()
     exec("\n".join(lines), scope)
-    assert [one.label for one in eval(last, scope)] == [one.name for one in two.second.predictions.answers.rows]
+    names = [one.name for one in two.second.predictions.answers.rows]
+    assert [one.label for one in eval(last, scope)] == names
 
 
 def test_stages_of_equal_stride_go_together_also_between_families(two):

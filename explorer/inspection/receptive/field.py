@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -45,6 +46,20 @@ class Fields:
             if not 0 <= given < count:
                 raise ValueError(f"{word} is {given}: the map of {stage} has {rows} rows and {columns} "
                                  f"columns, counted from 0, so {word} is from 0 to {count - 1}.")
+
+    def spans(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]] | None:
+        """((left, right) of each column, (top, bottom) of each row), in pixels of the input, cut at its edges.
+
+        None where they do not stand for all cells: in one column, or in one row, they differ.
+        """
+        top, bottom, left, right = self.edges[:CUT]
+        alike = [torch.equal(edge, edge[:, :1].expand_as(edge)) for edge in (top, bottom)]
+        alike += [torch.equal(edge, edge[:1].expand_as(edge)) for edge in (left, right)]
+        if not all(alike):
+            return None
+        columns = zip((0.0 - left[0]).tolist(), right[0].tolist(), strict=True)
+        rows = zip((0.0 - top[:, 0]).tolist(), bottom[:, 0].tolist(), strict=True)
+        return list(columns), list(rows)
 
     def of(self, row: int, column: int) -> dict[str, Any]:
         """What a `ReceptiveField` says of a cell."""

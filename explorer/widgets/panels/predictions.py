@@ -9,8 +9,10 @@ import ipywidgets as W
 
 from explorer.display import draw
 from explorer.widgets import export
+from explorer.widgets.jobs import Line
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.flowing import stops_of
+from explorer.widgets.panels.reading import reads_of
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.answers import Answer, Answers
 from explorer.widgets.parts.flow import Flow, Seen
@@ -78,6 +80,8 @@ class PredictionsPanel(Panel):
     def __init__(self, session: Session):
         self._drawn: Look | None = None            # whose photo and stops the page has
         self._best: list[Prediction] = []          # the answers on the page
+        self._reader: Line | None = None           # finds out what the cells of a map read ...
+        self._read: Any = None                     # ... of this model, so far
         self.flow = Flow(lock=session.lock)
         self.answers = Answers(lock=session.lock)
         self.meaning, self.notes = W.HTML(), W.HTML()
@@ -100,6 +104,7 @@ class PredictionsPanel(Panel):
         self.on_choice(self.prepared)
         self.add_class("vx-story")
         self.flow.on_open(session.show_stage)
+        self.flow.on_hover(self._find_reads)
         self.answers.on_pick(self._ask_about)
 
     def draw(self) -> None:
@@ -133,9 +138,23 @@ class PredictionsPanel(Panel):
         self.prepared.layout.display = "none" if look.finds_places else ""
         self.steps.value = steps_html(look) if self.prepared.value else ""
 
+    def _find_reads(self) -> None:
+        """The pointer is on a map: find out, once for a model, which part of the photo its cells read."""
+        with self.session.lock:
+            if self._reader is None:
+                self._reader = self.line()
+            model, look = self.session.model, self.session.look
+            if look is None or model is self._read:
+                return
+            self._read = model
+            names = self.flow.stops
+        self._reader.start(lambda job: reads_of(model, names, job.ended), self.flow.frame)
+
     def _draw_way(self, look: Look) -> None:
         """The photo and the stops of another look."""
         self._drawn = look
+        if self.session.model is not self._read:
+            self.flow.frame({})
         height, width = look.input.shape[-2:]
         seen = Seen(draw.jpeg_bytes(look.seen), self.session.image_name,
                     f"The network sees {width} × {height} pixels")
@@ -151,7 +170,7 @@ class PredictionsPanel(Panel):
                 self.session.ask_class(str(one.index) if twice else one.label)
 
     def forget(self) -> None:
-        self._drawn, self._best = None, []
+        self._drawn, self._best, self._read = None, [], None
 
     # --- code and figure ---
 

@@ -77,8 +77,9 @@ class Flow(ExplorerPart, files="flow"):
         seen = seen or Seen()
         facts = [{key: value for key, value in asdict(stop).items() if key != "pictures"} for stop in stops]
         pictures = [data for stop in stops for data in stop.pictures]
+        sizes = [len(data) for data in pictures]
         message = {"stops": facts, "note": note, "title": seen.title, "said": seen.said,
-                   "photo": seen.picture, "sizes": [len(data) for data in pictures], "data": b"".join(pictures)}
+                   "photo": seen.picture, "sizes": sizes, "data": b"".join(pictures)}
         with self._lock:
             if not self._closed:
                 self._stops = message

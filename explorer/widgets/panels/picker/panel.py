@@ -90,7 +90,7 @@ class PickerPanel(Panel):
         style = self.open_trained.style
         self.open_random, self.compare = (W.Button(style=style, layout=auto) for _ in range(2))
         self.put_beside = W.Button(description="Put beside the first", style=style, layout=auto,
-                                   tooltip="A second model, with its trained weights: both follow every photo")
+                                   tooltip="A second model, with trained weights: both follow every photo")
         #: One line for the open model, which a dashboard puts on top: it opens this panel, and shuts it.
         self.opener = W.Button(description="Choose a model ▾", tooltip="Choose another model", style=style,
                              layout=auto)

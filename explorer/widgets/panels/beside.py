@@ -1,4 +1,4 @@
-"""A second model beside the first: it follows every photo, and whatever is asked of the one is asked of both."""
+"""A second model beside the first: it follows every photo, and what is asked of the one is asked of both."""
 
 from __future__ import annotations
 
