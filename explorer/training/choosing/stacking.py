@@ -102,7 +102,7 @@ def _stacked(method: str, models: Any, data: Any, learner: str, seed: int, pretr
         raise ValueError(f"models has one member, {next(iter(named))}: give two at least, which are taught "
                          "the same.")
     settings = {**settings, "seed": seed}
-    found = opened(data, "all", recipe_of(settings))
+    found = opened(data, "all", recipe_of(settings, ("folds" if method == "stack" else "share", "meta")))
     parts, notes = parts_of(found.photos.subset(range(found.cut)))
     runs = len(named) * (len(parts) + 1 if method == "stack" else 1)
     steps = _Runs(on_progress, runs)

@@ -60,7 +60,7 @@ def cross_validate(
     if settings.get("patience") is not None:
         raise ValueError(f"patience={settings['patience']!r} would let the judged photos choose the epoch, "
                          "and the figures would be too good: leave it away, and give epochs.")
-    recipe = recipe_of({**settings, "seed": seed})
+    recipe = recipe_of({**settings, "seed": seed}, ("folds", "repeats", "split", "refit"))
     found = opened(data, split, recipe)
     photos, data_name, notes = found.photos, found.name, [one for one in found.notes if HELD not in one]
     parts = [fold_parts(photos, folds, seed + repeat) for repeat in range(repeats)]

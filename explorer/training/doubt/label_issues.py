@@ -26,6 +26,7 @@ from explorer.display.html import RichRepr, notes_html, row_html, side_by_side_h
 from explorer.display.words import counted, percent
 from explorer.files import given_path, write_text
 from explorer.training.doubt.gallery import gallery_html
+from explorer.training.doubt.same_photos import how_to_judge
 from explorer.training.evaluation.evaluation import Evaluation
 
 SHOWN, PAIRS = 12, 10
@@ -137,7 +138,7 @@ def label_errors(result: Evaluation) -> LabelErrors:
     """
     if not isinstance(result, Evaluation):
         raise TypeError(f"result is {shown(result)}: expected the result of explorer.evaluate, or of "
-                        "explorer.cross_validate (its .evaluation), for classes.")
+                        f"explorer.cross_validate (its .evaluation), for classes.{how_to_judge(result)}")
     p = result.probabilities.double().numpy()
     rows: list[LabelIssue] = []
     if result.multi_label:

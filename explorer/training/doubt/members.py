@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from explorer.arguments import shown
 from explorer.data.labels import match_names
@@ -16,7 +16,9 @@ from explorer.display.words import sentence_of
 from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look.model import as_model, model_name, outputs_of
 from explorer.models.contract import VisionModel
+from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.outputs import Outputs
+from explorer.models.surgery.inside import look_through
 from explorer.training.doubt.passes import dropout_passes
 
 
@@ -54,6 +56,17 @@ def named_models(models: Any) -> dict[str, Any]:
             raise TypeError(f"models holds {name}, {shown(model)}: expected models made by "
                             "explorer.create_model, or their names.")
     return found
+
+
+def parted(models: dict[str, Any]) -> tuple[dict[str, Any], Tensor | None]:
+    """(the members of a single ensemble, how much each counts), where the mean of their answers is its own;
+    (what was given, None) of anything else.
+    """
+    [model, *others] = models.values()
+    net = look_through(model) if isinstance(model, nn.Module) else model
+    if others or not isinstance(net, EnsembleModel) or net.combine != "mean" or net.weights.ndim != 1:
+        return models, None
+    return dict(zip(net.names, net.members)), net.weights.double().cpu()
 
 
 def asked_all(models: Mapping[str, Any], photos: Collection, *, batch_size: int, cache_dir: Any,
