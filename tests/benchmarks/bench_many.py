@@ -6,14 +6,15 @@ best member.
     python tests/benchmarks/bench_many.py --steps table --kept FOLDER       # what lies there, as a table
 
 The members are tf_efficientnet_lite0, 1 and 2 with their ImageNet weights, which stay, and a head of their
-own each, trained by `blend`. The 500 photos fall into three parts of each class, and seed 0, 1 and 2 tests by
-one of them each: no photo is tested twice, and no test photo chooses anything. Of the others `blend` draws 30 %
-to validate by (weights, the meta learner, temperature, the best member, the best epoch), the rest is learnt
-from. `few` takes 30 of them a class: 21 to learn from, 9 to validate by.
+own each, trained by `blend`. The 500 photos fall into three parts of each class, and seeds 0, 1 and 2 test by
+one of them each: no photo is tested twice, and no test photo chooses anything. Of the others `blend` draws
+30 % to validate by (weights, the meta learner, temperature, the best member, a run's best epoch), the rest is
+learnt from. `few` takes 30 of them a class: 21 to learn from, 9 to validate by.
 
 Each step keeps its answers in `--kept`, and is not done again. What the frozen bodies see of a photo is kept
-there too (`remembered`), below explorer, which would look some twenty times. Intervals are of paired bootstraps of the 500
-photos; NLL is the mean negative log-likelihood of the right class, in nats.
+there too (`remembered`), below explorer, which would look some twenty times; the numbers are the same.
+Intervals are of paired bootstraps of the 500 photos; NLL is the mean negative log-likelihood of the right
+class, in nats.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ Answers = dict[str, explorer.Evaluation]
 
 
 def parts_of(seed: int, photos: str) -> tuple[PhotoSet, PhotoSet]:
-    """(the photos to learn from and to validate by, those to test by). The parts are the same for all seeds."""
+    """(the photos to learn from and to validate by, those to test by), of parts that all seeds share."""
     splits = open_data("flowers5")
     whole = joined(splits.train, splits.val)
     by_class = [[i for i, label in enumerate(whole.labels) if label == k] for k in range(len(whole.classes))]
@@ -179,7 +180,7 @@ def last_of(way: Generator[torch.Tensor, None, torch.Tensor]) -> torch.Tensor:
 
 @contextmanager
 def remembered(folder: Path) -> Iterator[None]:
-    """What a frozen body saw of a photo is read from `folder`, a file a photo, where it has seen it before."""
+    """What a frozen body has seen of a photo is read from `folder`, a file a photo."""
     looking = EfficientNet.forward_stages
 
     def forward_stages(self: EfficientNet, x: torch.Tensor) -> Generator[torch.Tensor, None, torch.Tensor]:
@@ -266,7 +267,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, {options.threads} threads, {platform.machine()}, kept in {options.kept}")
+    print(f"torch {torch.__version__}, {options.threads} threads, {platform.machine()}; in {options.kept}")
     bodies = options.kept / "bodies"  # the three differ in their input size
     bodies.mkdir(parents=True, exist_ok=True)
     for photos in options.photos:

@@ -156,7 +156,8 @@ def test_a_member_that_fails_is_named():
 
 @pytest.mark.parametrize("setting, meant", [("cv", "folds"), ("learning_rate", "lr"), ("epoch", "epochs")])
 def test_a_word_of_another_library_is_answered_by_that_of_this_one(setting, meant):
-    with pytest.raises(TypeError, match=f"no setting '{setting}'. Did you mean '{meant}'. Beside folds, meta"):
+    expected = f"no setting '{setting}'. Did you mean '{meant}'. Beside folds, meta"
+    with pytest.raises(TypeError, match=expected):
         explorer.stack(["resnet18", "resnet34"], (), **{setting: 5})
 
 

@@ -18,6 +18,6 @@ ELSEWHERE = {**dict.fromkeys(("cv", "k", "n_splits", "n_folds", "fold"), "folds"
 
 
 def hint_for(word: str, known: Sequence[str]) -> str:
-    """" Did you mean 'folds'?" for "cv" or "fold", where folds is one of the known; "" where nothing is near."""
+    """" Did you mean 'folds'?" for "cv" or "fold", where folds is known; "" where nothing is near."""
     there = ELSEWHERE.get(word)
     return meant([there]) if there in known else did_you_mean(word, known)

@@ -25,7 +25,7 @@ def how_to_judge(given: Any) -> str:
     if isinstance(given, Run | LoadedRun):
         return " Judge the run first: explorer.evaluate(run)."
     if isinstance(given, str | nn.Module):
-        return " Judge the model first, by photos that it has not learnt from: explorer.evaluate(model, data)."
+        return " Judge the model first: explorer.evaluate(model, data), by photos that are new to it."
     return ""
 
 
