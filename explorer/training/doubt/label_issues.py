@@ -132,6 +132,7 @@ def label_errors(result: Evaluation) -> LabelErrors:
     result: of photos that the model has not learnt from, such as the out-of-fold answers of
             `cross_validate`. Of several classes a photo each yes or no is judged by itself
 
+    What comes back has the photos in `.rows`, the likeliest error first.
     Raises ValueError for numbers, and where a class has no photo at all to tell how sure the model is of it.
     Source: C. G. Northcutt, L. Jiang, I. L. Chuang, Confident Learning: Estimating Uncertainty in Dataset
             Labels, 2021, arXiv 1911.00068, section 3 (the confident joint and its off-diagonal counts).

@@ -117,6 +117,7 @@ def calibrate(result: Evaluation, judged: Evaluation | None = None, *, seed: int
             is judged with the temperature of the other half
     seed:   draws the halves
 
+    Nothing is changed until `.apply(model)`. A mean of several models is often calibrated as it is.
     Raises ValueError for numbers, which have no probability, and for fewer than 4 photos.
     Source: C. Guo et al., On Calibration of Modern Neural Networks, 2017, arXiv 1706.04599, section 4.2.
     """

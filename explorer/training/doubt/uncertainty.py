@@ -235,6 +235,7 @@ def uncertain(
     on_progress, should_stop: called after every batch, on_progress with (photos done, photos in all); True
             from should_stop ends it with the photos that all have answered to
 
+    What comes back has the photos in `.rows`, the least sure first.
     Raises ValueError for a net without dropout where passes are wanted, for one model of numbers without
     passes (it has no doubt to show), for members of other classes; a member that can't be asked is named.
     """
