@@ -135,13 +135,6 @@ def fuse(turn: Turn) -> Answers:
     return {"fuse_features": turn.judge(run.model)}
 
 
-def slower(turn: Turn) -> Answers:
-    """The fused head reads vectors of a larger scale than a body's own: a lower rate suits it."""
-    fused = explorer.fuse_features(MEMBERS)
-    run = explorer.finetune(fused, turn.split(), epochs=EPOCHS, seed=turn.seed, lr=1e-3).wait()
-    return {"fuse_features, lr=1e-3": turn.judge(run.model)}
-
-
 def soups(turn: Turn) -> Answers:
     """Heads of one body that differ in their seeds: the fresh head, and the order of the photos."""
     split = turn.split()
@@ -173,8 +166,7 @@ def deep(turn: Turn) -> Answers:
 
 
 STEPS: dict[str, Callable[[Turn], Answers]] = {
-    "members": members, "stack": stack, "fuse": fuse, "slower": slower, "soups": soups,
-    "distilled": distilled, "deep": deep}
+    "members": members, "stack": stack, "fuse": fuse, "soups": soups, "distilled": distilled, "deep": deep}
 
 
 def last_of(way: Generator[torch.Tensor, None, torch.Tensor]) -> torch.Tensor:
