@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,19 +154,8 @@ def distilled(turn: Turn) -> Answers:
     return {"distilled lite0": turn.judge(run.model)}
 
 
-def deep(turn: Turn) -> Answers:
-    """The same where lite0's last stage learns too, with a teacher and without."""
-    team = explorer.create_model(f"local-dir:{turn.folder / 'team'}", pretrained=True).eval()
-    team.set_weights(None)
-    same = {"epochs": EPOCHS, "seed": turn.seed, "train": "last_stage", "augment": "none"}
-    plain = explorer.finetune(STUDENT, turn.split(), **same).wait()
-    taught = explorer.distill(STUDENT, team, turn.split(), **same).wait()
-    return {"lite0 by finetune, last stage": turn.judge(plain.model),
-            "distilled lite0, last stage": turn.judge(taught.model)}
-
-
 STEPS: dict[str, Callable[[Turn], Answers]] = {
-    "members": members, "stack": stack, "fuse": fuse, "soups": soups, "distilled": distilled, "deep": deep}
+    "members": members, "stack": stack, "fuse": fuse, "soups": soups, "distilled": distilled}
 
 
 def last_of(way: Generator[torch.Tensor, None, torch.Tensor]) -> torch.Tensor:
@@ -251,8 +240,7 @@ def table(turns: Sequence[Turn]) -> None:
     print()
     for first, second in (("mean", "mean, validation photos too"), ("mean", "fitted weights"),
                           ("mean, validation photos too", "stack"), ("lite0 by finetune", "soup, uniform"),
-                          ("lite0 by finetune", "distilled lite0"),
-                          ("lite0 by finetune, last stage", "distilled lite0, last stage")):
+                          ("lite0 by finetune", "distilled lite0")):
         if first in names and second in names:
             a, b = (pooled(name, [answers[name] for answers in by_turn]) for name in (first, second))
             print(explorer.differ(a, b, draws=DRAWS).sentence, "NLL", loss_gain(a, b))
@@ -277,7 +265,7 @@ def main() -> None:
                 if step == "table" or (turn.folder / f"{step}.pt").is_file():
                     continue
                 start = time.perf_counter()
-                with nullcontext() if step == "deep" else remembered(bodies):  # whose body learns
+                with remembered(bodies):
                     turn.keep(step, STEPS[step](turn))
                 print(f"{photos}, seed {turn.seed}, {step}: {time.perf_counter() - start:.0f} s", flush=True)
         if "table" in options.steps:
