@@ -35,6 +35,8 @@ def shown(value: Any) -> str:
     if getattr(value, "shape", None) is not None and hasattr(value, "dtype"):
         return f"a {type(value).__name__} of shape {list(value.shape)}"
     plain = (str, bytes, int, float, bool, list, tuple, dict, type(None))
+    if isinstance(value, (list, tuple)) and value and not all(isinstance(one, plain) for one in value):
+        return f"a {type(value).__name__} of {len(value)}, the first a {type(value[0]).__name__}"
     text = repr(value) if isinstance(value, plain) else \
         f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -249,13 +251,29 @@ def checked(public: Callable[..., Any] | None = None, /, **own: Rule | None) -> 
         if not args and not kwargs:
             return public()
         signature, rules = signature_and_rules()
-        given = signature.bind(*args, **kwargs).arguments
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{public.__name__}: {error}. {_taken(signature, kwargs)}") from None
         for name, (rule, default) in rules.items():
             if name in given and given[name] is not default and not _is_none_too(given[name], default):
                 rule(name, given[name])
         return public(*args, **kwargs)
 
     return function_at_its_door
+
+
+def _taken(signature: Any, given: Iterable[str]) -> str:
+    """What a function takes, as a sentence: by place, and by name alone."""
+    from explorer.display.words import did_you_mean  # not above: a list of names is there sooner
+
+    named = {one.name: one for one in signature.parameters.values() if one.name != "self"}
+    by_name = [name for name, one in named.items() if one.kind is one.KEYWORD_ONLY]
+    by_place = [name for name, one in named.items() if one.kind is one.POSITIONAL_OR_KEYWORD]
+    unknown = next((name for name in given if name not in named), "")
+    hint = did_you_mean(unknown, named) if unknown else ""
+    also = f"{', and' if by_place else ''} by name {', '.join(by_name)}" if by_name else ""
+    return f"It takes {', '.join(by_place)}{also}.{hint}" if named else "It takes nothing."
 
 
 def _is_none_too(value: Any, default: Any) -> bool:

@@ -12,11 +12,11 @@ import ipywidgets as W
 from explorer import _memory
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
-from explorer.widgets.panels.beside import Beside, Pair
 from explorer.widgets.checks import check_labels, check_model, check_two
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.gallery import first_photo, gallery
 from explorer.widgets.lifetime import Replaced, close_whole
+from explorer.widgets.panels.beside import Beside, Pair
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
 from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel

@@ -79,6 +79,13 @@ def test_the_head_normalises_each_part_and_attends_by_a_softmax():
     assert torch.allclose(head(x), wanted, atol=1e-5)
 
 
+def test_a_wide_row_is_made_smaller_so_that_steps_of_the_head_are_not_larger():
+    head, x = PartsHead((320, 320), 2, "concat"), torch.randn(4, 640)
+    parts = [(part - part.mean(1, keepdim=True)) / (part.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+             for part in (x[:, :320], x[:, 320:])]
+    assert torch.allclose(head(x), head.fc(torch.cat(parts, 1) / 2), atol=1e-5)
+
+
 @pytest.mark.parametrize("given, says", [
     (dict(stages="layer9"), "has no stage 'layer9'"), (dict(stages=["a"]), "1 names for 2 bodies"),
     (dict(stages={"who": "a"}), "'who', which is no member"), (dict(stages=3), "stages is '3'"),

@@ -211,6 +211,21 @@ def test_photos_with_the_same_name_are_told_apart(photos, tmp_path):
     assert torch.allclose(found.mean, expected.probabilities[place].double(), atol=1e-5)
 
 
+def test_the_members_of_an_ensemble_are_asked_and_count_as_they_do(photos, tmp_path):
+    nets = {"a": colour_net(seed=1), "b": colour_net(seed=2)}
+    team = explorer.Ensemble(nets, weights={"a": 0.8, "b": 0.2})
+    found = explorer.uncertain(team, photos, cache_dir=tmp_path)
+    assert found.by == "disagreement" and found.members == ("a", "b")
+    said = explorer.evaluate(team, photos, split="all").probabilities.double()
+    assert torch.allclose(found.mean, said, atol=1e-5)
+    own = [-(p * p.log()).sum(1) for p in found.answers]
+    assert torch.allclose(found.disagreement, found.entropy - 0.8 * own[0] - 0.2 * own[1])
+    apart = (found.answers[0] - found.answers[1]).abs().gather(1, found.mean.argmax(1, keepdim=True))[:, 0]
+    assert torch.allclose(found.spread, (0.8 * 0.2) ** 0.5 * apart)
+    voting = explorer.Ensemble(nets, combine="vote")  # whose answer is no mean of theirs
+    assert explorer.uncertain(voting, photos, cache_dir=tmp_path).by == "entropy"
+
+
 def test_numbers_are_as_unsure_as_the_members_are_apart(photos, tmp_path):
     nets = []
     for seed in (0, 1):
@@ -294,3 +309,21 @@ def test_label_errors_show_themselves_and_can_be_kept(mislabelled, tmp_path):
     none = explorer.label_errors(judged(np.eye(4)[given] * 0.96 + 0.01, given))
     assert len(none) == 0 and none.share == 0
     parse(none._repr_html_())
+
+
+# --- what is given in place of a result ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", [explorer.calibrate, explorer.label_errors,
+                                 lambda given: explorer.differ(given, given)])
+def test_who_gives_a_model_hears_which_line_judges_it(ask):
+    with pytest.raises(TypeError, match=r"explorer\.evaluate\(model, data\)"):
+        ask(colour_net())
+    with pytest.raises(TypeError, match="a list of 1, the first a Evaluation"):
+        ask([made(torch.rand(4, 2), torch.tensor([0, 1, 0, 1]))])
+
+
+def test_an_ensemble_is_calibrated_by_its_members():
+    found = explorer.calibrate(made(torch.rand(8, 3), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])))
+    with pytest.raises(ValueError, match="calibrate each member"):
+        found.apply(explorer.Ensemble({"a": colour_net(), "b": colour_net(seed=1)}))

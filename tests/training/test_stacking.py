@@ -154,6 +154,13 @@ def test_a_member_that_fails_is_named():
         stacked(should_stop=lambda: True)
 
 
+@pytest.mark.parametrize("setting, meant", [("cv", "folds"), ("learning_rate", "lr"), ("epoch", "epochs")])
+def test_a_word_of_another_library_is_answered_by_that_of_this_one(setting, meant):
+    expected = f"no setting '{setting}'. Did you mean '{meant}'. Beside folds, meta"
+    with pytest.raises(TypeError, match=expected):
+        explorer.stack(["resnet18", "resnet34"], (), **{setting: 5})
+
+
 def test_it_shows_itself_and_tells_how_far_it_is(found):
     page = parse(found._repr_html_())
     assert ["mean of their answers", "", page.find("table").rows()[3][2], ""] in page.find("table").rows()

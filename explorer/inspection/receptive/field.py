@@ -48,7 +48,7 @@ class Fields:
                                  f"columns, counted from 0, so {word} is from 0 to {count - 1}.")
 
     def spans(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]] | None:
-        """((left, right) of each column, (top, bottom) of each row), in pixels of the input, cut at its edges.
+        """((left, right) of each column, (top, bottom) of each row), in the input's pixels, cut at its edges.
 
         None where they do not stand for all cells: in one column, or in one row, they differ.
         """

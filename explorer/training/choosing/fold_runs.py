@@ -20,6 +20,7 @@ from explorer.inspection.look.model import model_name, outputs_of
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.inside import look_through
 from explorer.training.choosing.learning import Hear, Learnt, Seen, learn, look_once, scores_from
+from explorer.training.choosing.other_words import hint_for
 from explorer.training.choosing.scored import Judged, judged_by
 from explorer.training.evaluation.asking import ask_all
 from explorer.training.loop.errors import TrainingError
@@ -54,11 +55,17 @@ class Asked:
     notes: tuple[str, ...]
 
 
-def recipe_of(settings: dict[str, Any]) -> Recipe:
-    """Raises TypeError for a setting that `finetune` does not have, ValueError for a value that can't be."""
+def recipe_of(settings: dict[str, Any], own: Sequence[str] = ()) -> Recipe:
+    """Raises TypeError for a setting that `finetune` does not have, ValueError for a value that can't be.
+
+    own: what the function takes beside the settings of `finetune`, to be named where one is unknown
+    """
     known = {f.name for f in fields(Recipe)}
     if unknown := sorted(set(settings) - known):
-        raise TypeError(f"finetune has no setting {unknown[0]!r}. Its settings: {', '.join(sorted(known))}.")
+        hint = hint_for(unknown[0], [*own, *known])
+        beside = f"Beside {', '.join(own)} there are the settings of finetune" if own else "Its settings"
+        raise TypeError(f"finetune has no setting {unknown[0]!r}.{hint} {beside}: "
+                        f"{', '.join(sorted(known))}.")
     return Recipe(**settings)
 
 

@@ -113,7 +113,8 @@ def planned(space: Any, data: Any, *, method: str, trials: int | None, model: Vi
     find_optuna()
     choices = space_of(space)
     fixed = {key: value for key, value in {**settings, "seed": seed}.items() if key not in choices}
-    recipe = recipe_of({key: value for key, value in fixed.items() if key not in BESIDE})
+    recipe = recipe_of({key: value for key, value in fixed.items() if key not in BESIDE},
+                       ("method", "trials", "model", "folds", "by", "prune", "storage", "timeout", "keep"))
     queue = _queue(choices, method, trials, seed)
     most = len(queue) if queue is not None else trials or TRIALS
     found = opened(data, "all", recipe)

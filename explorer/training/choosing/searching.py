@@ -73,8 +73,9 @@ def search(
     on_progress, should_stop: on_progress is called with (trials done, of how many); True from should_stop
              breaks off the trial that runs, which is tried again when the search goes on
 
-    A trial that fails is in the result with its sentence, and the rest goes on. A figure that was chosen
-    among many is a little too good: judge the winner by photos that no trial has seen.
+    What comes back is a table of the trials; `explorer.finetune(data=data, **found.best_settings)` is the
+    best one's run. A trial that fails is in the result with its sentence, and the rest goes on. A figure
+    that was chosen among many is a little too good: judge the winner by photos that no trial has seen.
     Raises ModuleNotFoundError without Optuna (pip install 'vision-explorer[search]'), ValueError for a space
     that can't be searched, TrainingError where every trial fails, or the storage holds another search.
     Source: J. Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011 (tpe); K. Jamieson,

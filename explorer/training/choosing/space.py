@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from explorer.arguments import shown
-from explorer.display.words import did_you_mean
+from explorer.training.choosing.other_words import hint_for
 from explorer.training.loop.recipe import Recipe
 
 BESIDE = ("model", "input_size", "pretrained")  # settings that are not the recipe's
@@ -80,7 +80,7 @@ def space_of(given: Any) -> Space:
     for name, wanted in given.items():
         if name not in known:
             raise ValueError(f"space has {shown(name)}, which is no setting of finetune."
-                             f"{did_you_mean(str(name), known)} The settings: {', '.join(known)}.")
+                             f"{hint_for(str(name), known)} The settings: {', '.join(known)}.")
         found[name] = _one(str(name), wanted)
     return found
 

@@ -62,6 +62,10 @@ def stack(models: Any, data: Any, *, folds: int = 5, meta: str = "logistic", see
              or "mlp" (a hidden layer of 16)
     on_progress: called with (runs done, of how many);  should_stop: True from it ends with TrainingError
 
+    What comes back answers photos (`.predict`) and is judged by others (`.evaluate`); `.evaluation`,
+    `.alone` and `.mean` tell of it, of each member and of the mean of their answers on the held-out photos.
+    The mean is the one to beat: it learns nothing, and is often no worse.
+
     No photo's label reaches the answer to it that the meta learner reads, and no held-out photo anything.
     Raises as `finetune` does; TrainingError that names the member which fails.
     Source: D. H. Wolpert, Stacked generalization, 1992.
@@ -104,7 +108,7 @@ def _stacked(method: str, models: Any, data: Any, learner: str, seed: int, pretr
         raise ValueError(f"models has one member, {next(iter(named))}: give two at least, which are taught "
                          "the same.")
     settings = {**settings, "seed": seed}
-    found = opened(data, "all", recipe_of(settings))
+    found = opened(data, "all", recipe_of(settings, ("folds" if method == "stack" else "share", "meta")))
     parts, notes = parts_of(found.photos.subset(range(found.cut)))
     runs = len(named) * (len(parts) + 1 if method == "stack" else 1)
     steps = _Runs(on_progress, runs)

@@ -50,6 +50,9 @@ def cross_validate(
     on_progress, should_stop: on_progress is called with (steps done, of how many); once should_stop says
             True, the folds that are whole are the result, and a note says so
 
+    What comes back has the figure's `.mean` and `.spread` over the folds, and `.evaluation`: the answers to
+    all photos, each by a model that has not learnt from it. `.label_errors()` finds labels that may be wrong.
+
     Raises as `finetune` does, and TrainingError that names a fold whose run fails or that was stopped before
     the first fold was whole.
     Source: M. Stone, Cross-Validatory Choice and Assessment of Statistical Predictions, 1974.
@@ -60,7 +63,7 @@ def cross_validate(
     if settings.get("patience") is not None:
         raise ValueError(f"patience={settings['patience']!r} would let the judged photos choose the epoch, "
                          "and the figures would be too good: leave it away, and give epochs.")
-    recipe = recipe_of({**settings, "seed": seed})
+    recipe = recipe_of({**settings, "seed": seed}, ("folds", "repeats", "split", "refit"))
     found = opened(data, split, recipe)
     photos, data_name, notes = found.photos, found.name, [one for one in found.notes if HELD not in one]
     parts = [fold_parts(photos, folds, seed + repeat) for repeat in range(repeats)]

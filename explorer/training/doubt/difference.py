@@ -16,7 +16,7 @@ from explorer.inspection.compare.difference import (
     difference_of_right,
     told_apart,
 )
-from explorer.training.doubt.same_photos import Judged, places_in_second
+from explorer.training.doubt.same_photos import Judged, how_to_judge, places_in_second
 from explorer.training.evaluation.evaluation import Evaluation
 from explorer.training.evaluation.numbers import NumberEvaluation
 
@@ -38,7 +38,7 @@ def differ(first: Evaluation | NumberEvaluation, second: Evaluation | NumberEval
     for argument, result in kinds:
         if not isinstance(result, (Evaluation, NumberEvaluation)):
             raise TypeError(f"{argument} is {shown(result)}: expected the result of explorer.evaluate for "
-                            "classes or numbers.")
+                            f"classes or numbers.{how_to_judge(result)}")
     if kind_of(first) != kind_of(second):
         raise ValueError(f"The first result is of {kind_of(first)}, the second of {kind_of(second)}: they "
                          "have no figure in common.")

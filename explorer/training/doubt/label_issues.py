@@ -26,6 +26,7 @@ from explorer.display.html import RichRepr, notes_html, row_html, side_by_side_h
 from explorer.display.words import counted, percent
 from explorer.files import given_path, write_text
 from explorer.training.doubt.gallery import gallery_html
+from explorer.training.doubt.same_photos import how_to_judge
 from explorer.training.evaluation.evaluation import Evaluation
 
 SHOWN, PAIRS = 12, 10
@@ -131,13 +132,14 @@ def label_errors(result: Evaluation) -> LabelErrors:
     result: of photos that the model has not learnt from, such as the out-of-fold answers of
             `cross_validate`. Of several classes a photo each yes or no is judged by itself
 
+    What comes back has the photos in `.rows`, the likeliest error first.
     Raises ValueError for numbers, and where a class has no photo at all to tell how sure the model is of it.
     Source: C. G. Northcutt, L. Jiang, I. L. Chuang, Confident Learning: Estimating Uncertainty in Dataset
             Labels, 2021, arXiv 1911.00068, section 3 (the confident joint and its off-diagonal counts).
     """
     if not isinstance(result, Evaluation):
         raise TypeError(f"result is {shown(result)}: expected the result of explorer.evaluate, or of "
-                        "explorer.cross_validate (its .evaluation), for classes.")
+                        f"explorer.cross_validate (its .evaluation), for classes.{how_to_judge(result)}")
     p = result.probabilities.double().numpy()
     rows: list[LabelIssue] = []
     if result.multi_label:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from explorer.data.labels import match_names
 from explorer.data.photos import Collection
 from explorer.display.words import sentence_of
 from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look.model import as_model, outputs_of
+from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.outputs import Outputs
+from explorer.models.surgery.inside import look_through
 from explorer.training.doubt.passes import dropout_passes
 
 
@@ -30,6 +32,17 @@ class Said:
     kept: list[int]
     problems: list[tuple[str, str]]
     names: tuple[str, ...]
+
+
+def parted(models: dict[str, Any]) -> tuple[dict[str, Any], Tensor | None]:
+    """(the members of a single ensemble, how much each counts), where the mean of their answers is its own;
+    (what was given, None) of anything else.
+    """
+    [model, *others] = models.values()
+    net = look_through(model) if isinstance(model, nn.Module) else model
+    if others or not isinstance(net, EnsembleModel) or net.combine != "mean" or net.weights.ndim != 1:
+        return models, None
+    return dict(zip(net.names, net.members)), net.weights.double().cpu()
 
 
 def asked_all(models: Mapping[str, Any], photos: Collection, *, batch_size: int, cache_dir: Any,

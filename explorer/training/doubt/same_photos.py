@@ -5,13 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from explorer.display.words import counted
 from explorer.training.evaluation.evaluation import Evaluation
 from explorer.training.evaluation.numbers import NumberEvaluation
+from explorer.training.run.loading import LoadedRun
+from explorer.training.run.run import Run
 
 Judged = Evaluation | NumberEvaluation
 EVALUATE = "Evaluate both models by the same data."
+
+
+def how_to_judge(given: Any) -> str:
+    """Behind a sentence on what is no result: the line that makes one of it, "" where there is none."""
+    own = getattr(given, "evaluation", None)
+    if isinstance(own, Evaluation | NumberEvaluation):
+        return " It holds one: give its .evaluation."
+    if isinstance(given, Run | LoadedRun):
+        return " Judge the run first: explorer.evaluate(run)."
+    if isinstance(given, str | nn.Module):
+        return " Judge the model first: explorer.evaluate(model, data), by photos that are new to it."
+    return ""
 
 
 def places_in_second(first: Judged, second: Judged) -> np.ndarray:

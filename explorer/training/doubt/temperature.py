@@ -23,7 +23,9 @@ from explorer.display.charts import no_formulas
 from explorer.display.html import RichRepr, notes_html, row_html, sentences_html, table_html, title_html
 from explorer.display.words import counted, percent
 from explorer.models.contract import VisionModel
+from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.surgery.inside import look_through
+from explorer.training.doubt.same_photos import how_to_judge
 from explorer.training.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -64,8 +66,13 @@ class Calibrated(RichRepr):
         Raises ValueError for a model whose scores do not come from one linear layer.
         """
         if not isinstance(model, nn.Module):
-            raise TypeError(f"model is {shown(model)}: expected the model that was judged.")
+            own = " Of a run give its .model." if isinstance(getattr(model, "model", None), nn.Module) else ""
+            raise TypeError(f"model is {shown(model)}: expected the model that was judged.{own}")
         net = look_through(model)
+        if isinstance(net, EnsembleModel):
+            raise ValueError("An ensemble has no last layer of its own that could be divided: calibrate each "
+                             "member by its own result, found.apply(member), and the ensemble answers with "
+                             "their new probabilities.")
         head = net.get_classifier() if isinstance(net, VisionModel) else None
         if not isinstance(head, nn.Linear | nn.Conv2d):
             raise ValueError(f"The scores of this model come from {type(head).__name__}, not from one linear "
@@ -110,13 +117,14 @@ def calibrate(result: Evaluation, judged: Evaluation | None = None, *, seed: int
             is judged with the temperature of the other half
     seed:   draws the halves
 
+    Nothing is changed until `.apply(model)`. A mean of several models is often calibrated as it is.
     Raises ValueError for numbers, which have no probability, and for fewer than 4 photos.
     Source: C. Guo et al., On Calibration of Modern Neural Networks, 2017, arXiv 1706.04599, section 4.2.
     """
     for argument, given in (("result", result), ("judged", judged)):
         if not isinstance(given, Evaluation) and (argument == "result" or given is not None):
             raise TypeError(f"{argument} is {shown(given)}: expected the result of explorer.evaluate for a "
-                            "model that tells classes.")
+                            f"model that tells classes.{how_to_judge(given)}")
     if len(result) < 4:
         raise ValueError(f"The result is of {counted(len(result), 'photo')}: a temperature takes 4 at least, "
                          "better some hundred.")

@@ -31,7 +31,7 @@ from explorer.files import given_path, write_text
 from explorer.models.ensembles.given import named_members
 from explorer.models.outputs import Outputs
 from explorer.training.doubt.gallery import gallery_html
-from explorer.training.doubt.members import asked_all, asked_often
+from explorer.training.doubt.members import asked_all, asked_often, parted
 
 BY = {"entropy": "how open the answer is", "disagreement": "how much the members disagree",
       "margin": "how close the second class comes", "spread": "how far the members' answers lie apart"}
@@ -67,6 +67,7 @@ class Uncertainty(RichRepr):
     """What members say of photos, and where they are least sure. It shows itself in a notebook.
 
     answers: [M, N, K] float64: of each member the probabilities, or numbers in their own unit
+    weights: how much each member counts, [M], adding up to 1; None: all the same
     classes: names of the K;  members: names of the M, or of the passes
     names, files: of the photos, in their order;  problems: [(name, why)] of those that were left out
     by:      what `rows` are sorted by: "entropy", "disagreement" (mutual information, BALD), "margin" or
@@ -86,6 +87,7 @@ class Uncertainty(RichRepr):
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
     _open: Callable[[int], Image.Image] | None = None
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -97,7 +99,7 @@ class Uncertainty(RichRepr):
     @cached_property
     def mean(self) -> Tensor:
         """The mean answer, [N, K]."""
-        return self.answers.mean(0)
+        return self._over_members(self.answers)
 
     @cached_property
     def entropy(self) -> Tensor:
@@ -107,7 +109,7 @@ class Uncertainty(RichRepr):
     @cached_property
     def disagreement(self) -> Tensor:
         """The mutual information of answer and member (BALD), [N] in nats, at least 0."""
-        return (self.entropy - self._entropy(self.answers).mean(0)).clamp(min=0)
+        return (self.entropy - self._over_members(self._entropy(self.answers))).clamp(min=0)
 
     @cached_property
     def margin(self) -> Tensor:
@@ -123,10 +125,16 @@ class Uncertainty(RichRepr):
     @cached_property
     def spread(self) -> Tensor:
         """The standard deviation over the members, [N]; 0 for a single one."""
-        apart = self.answers.std(0, correction=0)
+        apart = self._over_members((self.answers - self.mean) ** 2).sqrt()
         if self.outputs.numbers or self.outputs.several:
             return apart.mean(1)
         return apart.gather(1, self.mean.argmax(1, keepdim=True))[:, 0]
+
+    def _over_members(self, values: Tensor) -> Tensor:
+        """[M, ...] -> [...]: the mean, each member counting as much as it does."""
+        if self.weights is None:
+            return values.mean(0)
+        return torch.tensordot(self.weights.to(values), values, dims=1)
 
     @cached_property
     def rows(self) -> list[UncertainPhoto]:
@@ -218,7 +226,8 @@ def uncertain(
 ) -> Uncertainty:
     """Sort photos by how unsure the answers are. No labels are needed, and those that are there are ignored.
 
-    models: a model, its name or a run, or several, in a list or a dict, of the same classes in whatever order
+    models: a model, its name or a run, or several, in a list or a dict, of the same classes in any order. Of an `explorer.Ensemble` that takes the mean its members are asked, each counting as much as it
+            does
     photos: whatever `run_folder` takes: a folder, a list of photos, a data set
     by:     "entropy", "disagreement", "margin" or "spread"; None: disagreement where there are several
             answers a photo, else entropy; of numbers spread
@@ -227,12 +236,13 @@ def uncertain(
     on_progress, should_stop: called after every batch, on_progress with (photos done, photos in all); True
             from should_stop ends it with the photos that all have answered to
 
+    What comes back has the photos in `.rows`, the least sure first.
     Raises ValueError for a net without dropout where passes are wanted, for one model of numbers without
     passes (it has no doubt to show), for members of other classes; a member that can't be asked is named.
     """
     if by is not None and (not isinstance(by, str) or by not in BY):
         raise ValueError(f"by is {shown(by)}: expected one of {', '.join(BY)}.")
-    members, found = named_members(models, alone=True), collect(photos)
+    members, found, weights = named_members(models, alone=True), collect(photos), None
     if passes is not None and len(members) > 1:
         raise ValueError(f"passes={passes} is for one model with dropout, and models are {len(members)}: "
                          "leave passes away.")
@@ -241,7 +251,11 @@ def uncertain(
         [(name, model)] = members.items()
         said = asked_often(name, model, found, passes, batch_size=batch_size, seed=seed, **heard)
     else:
+        members, weights = parted(members)
         said = asked_all(members, found, batch_size=batch_size, cache_dir=cache_dir, **heard)
+    if weights is not None:  # where it was stopped, not all members have answered
+        own = weights[:len(said.answers)]
+        weights = own / own.sum() if own.sum() > 0 else None
     by = by or _measure(said.outputs, len(said.answers))
     if (said.outputs.numbers or by in ("disagreement", "spread")) and len(said.answers) < 2:
         raise ValueError(f"One answer a photo has no {by}: give several models, or passes=20 for one with "
@@ -254,7 +268,7 @@ def uncertain(
     places: Mapping[int, int] = dict(enumerate(said.kept))
     names = tuple(found.names[i] for i in said.kept)
     return Uncertainty(said.answers, said.outputs, said.names, names, files, by, said.problems, notes,
-                       lambda index: found.open_one(places[index]))
+                       lambda index: found.open_one(places[index]), weights)
 
 
 def _measure(outputs: Outputs, answers: int) -> str:

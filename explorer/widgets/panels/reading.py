@@ -1,4 +1,4 @@
-"""What the cells of a stage are computed from, as shares of what the network reads: for the frame on the photo."""
+"""What the cells of a stage are computed from, as shares of what the network reads: a frame on the photo."""
 
 from __future__ import annotations
 
