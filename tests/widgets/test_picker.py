@@ -512,3 +512,27 @@ def test_the_list_takes_no_name_that_is_not_listed(sent):
 
 def test_views_that_share_a_lock_change_in_one_step(picker, session):
     assert picker.timeline._lock is picker.models._lock is picker.comparison._lock is session.lock
+
+
+def test_the_name_that_was_typed_comes_first_then_those_that_begin_so(picker):
+    picker.search.value = "resnet18"
+    assert picker.models.names[0] == "resnet18" and len(picker.models.names) > 1
+    picker.search.value = "vgg1"
+    names = picker.models.names
+    begins = [name.startswith("vgg1") for name in names]
+    assert begins == sorted(begins, reverse=True) and begins[0]
+
+
+def test_a_row_says_what_is_open_and_what_is_here_and_opens_by_a_double_click(picker, session):
+    picker.opener.click()
+    assert {"tf_efficientnet_lite0", "tf_efficientnet_lite2"} <= {
+        picker.models.names[index] for index in picker.models._here}
+    picker.select("tf_efficientnet_lite1")
+    for strange in ("no such model", None, 3):
+        picker.models._receive(None, {"kind": "open", "name": strange}, [])
+    assert not session.busy
+    picker.models._receive(None, {"kind": "open", "name": "tf_efficientnet_lite1"}, [])
+    session.wait()
+    assert session.model_name == "tf_efficientnet_lite1.in1k" and picker.layout.display == "none"
+    picker.opener.click()
+    assert picker.models._open == "tf_efficientnet_lite1"

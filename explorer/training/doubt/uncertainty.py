@@ -226,8 +226,8 @@ def uncertain(
 ) -> Uncertainty:
     """Sort photos by how unsure the answers are. No labels are needed, and those that are there are ignored.
 
-    models: a model, its name or a run, or several, in a list or a dict, of the same classes in any order. Of an `explorer.Ensemble` that takes the mean its members are asked, each counting as much as it
-            does
+    models: a model, its name or a run, or several, in a list or a dict, of the same classes in any order.
+            Of an `explorer.Ensemble` that takes the mean its members are asked, each counting as it does
     photos: whatever `run_folder` takes: a folder, a list of photos, a data set
     by:     "entropy", "disagreement", "margin" or "spread"; None: disagreement where there are several
             answers a photo, else entropy; of numbers spread

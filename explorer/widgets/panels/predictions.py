@@ -65,8 +65,14 @@ class PredictionsPanel(Panel):
     title = "Predictions"
     draw_on = ("look", "stage")
     guide = """
-        <p><b>What you see.</b> The part of the photo that the network got, and the classes that it finds
-        likeliest. The last layer gives every class a score, the <i>logit</i>; softmax turns all scores into
+        <p><b>What you see.</b> The part of the photo that the network got; what comes out of its stages, the
+        four strongest maps of each, coarser from left to right (÷8: one cell for 8 × 8 pixels); and the
+        classes that it finds likeliest. A click on a stage opens all its maps, a click on an answer shows
+        where in the photo it comes from. The frame on the photo is what the cell under the pointer is
+        computed from, its <i>receptive field</i>. “Edges”, “textures”, “patterns”, “parts” and “objects” are
+        the headings under which <a href="https://distill.pub/2017/feature-visualization/">Olah and others,
+        2017</a> show what one network's layers answer to: a rule of thumb, not a measurement of this one.
+        <br>The last layer gives every class a score, the <i>logit</i>; softmax turns all scores into
         shares that add up to 100 %. Where several classes may be there at once, a sigmoid gives each class
         a share of its own, and where the answer is yes or no, one sigmoid gives the share of the yes.
         Numbers that a model works out stand as they are.</p>

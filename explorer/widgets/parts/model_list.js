@@ -1,4 +1,4 @@
-// The browser's own list box, with columns: year, one number, name.
+// The browser's own list box, with columns: year, one number, name. Enter or a double click opens a model.
 
 const space = "\u00a0";                                 // a list box swallows other spaces
 
@@ -21,12 +21,14 @@ function render({ model, el }) {
     const column = model.get("_column"), order = model.get("_order");
     const first = widest(table.rows.map((row) => row[1]));
     const middle = widest([table.columns[column] || "", ...table.rows.map((row) => row[2][column] || "")]);
+    const here = new Set(model.get("_here")), open = model.get("_open");
     const line = (year, number, name) =>
       `${year.padEnd(first)}  ${number.padStart(middle)}  ${name}`.replaceAll(" ", space);
     head.textContent = line("year", table.columns[column] || "", "name");
     const options = order.filter((index) => index < table.rows.length).map((index) => {
       const [name, year, numbers] = table.rows[index];
-      const option = make("option", "", null, line(year, numbers[column] || "", name));
+      const said = (name === open ? "  ● open" : "") + (here.has(index) ? "  ✓ weights here" : "");
+      const option = make("option", "", null, line(year, numbers[column] || "", name + said));
       option.value = option.title = name;
       return option;
     });
@@ -46,7 +48,10 @@ function render({ model, el }) {
     }
   }
   list.onchange = () => choose(model, "value", list.value);
-  const unwatch = watch(model, { _table: load, _order: draw, _column: draw, value: mark });
+  const open = () => { if (list.value) tell(model, { kind: "open", name: list.value }); };
+  list.onkeydown = (event) => { if (event.key === "Enter") { event.preventDefault(); open(); } };
+  list.ondblclick = open;
+  const unwatch = watch(model, { _here: draw, _open: draw, _table: load, _order: draw, _column: draw, value: mark });
   load();
   return () => { unwatch(); root.remove(); };
 }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 
 import traitlets as t
 
 from .base import ExplorerPart
+
+log = logging.getLogger(__name__)
 
 
 class ModelList(ExplorerPart, files="model_list"):
@@ -23,10 +26,13 @@ class ModelList(ExplorerPart, files="model_list"):
     _table = t.Unicode("").tag(sync=True, echo_update=False)  # 900 rows are 50 kB: one string, sent once
     _order = t.List(t.Int()).tag(sync=True, echo_update=False)
     _column = t.Int(0).tag(sync=True, echo_update=False)
+    _here = t.List(t.Int()).tag(sync=True, echo_update=False)
+    _open = t.Unicode("").tag(sync=True, echo_update=False)
 
     def __init__(self, **kwargs):
         self._names: dict[str, int] = {}
         self._shown: frozenset[str] = frozenset()
+        self._callbacks: list[Callable[[str], None]] = []
         super().__init__(**kwargs)
 
     @property
@@ -60,6 +66,27 @@ class ModelList(ExplorerPart, files="model_list"):
                 self._column = column
                 self.value = value
 
+    def tell(self, *, here: Iterable[str], opened: str) -> None:
+        """Say which have their weights on this computer, and which one is on the screen ("" for none)."""
+        with self._lock, self.hold_sync():
+            if not self._closed:
+                self._here = [self._names[name] for name in here if name in self._names]
+                self._open = opened
+
+    def on_open(self, callback: Callable[[str], None]) -> None:
+        """Call ``callback(name)`` when the reader opens a row, in the thread of the message."""
+        self._callbacks.append(callback)
+
+    def _on_message(self, kind, content, buffers) -> None:
+        if kind != "open":
+            return super()._on_message(kind, content, buffers)
+        name = content.get("name")
+        if not isinstance(name, str) or name not in self._shown:
+            log.warning("%r: there is no model %r to open", self, name)
+            return
+        for callback in list(self._callbacks):
+            callback(name)
+
     @t.validate("value")
     def _listed(self, proposal):
         if proposal["value"] is not None and proposal["value"] not in self._shown:
@@ -69,6 +96,7 @@ class ModelList(ExplorerPart, files="model_list"):
 
     def _release(self) -> None:
         self._names, self._shown = {}, frozenset()
+        self._callbacks.clear()
         self._table = ""
 
     def __repr__(self) -> str:

@@ -103,8 +103,8 @@ def find_cards(filters: Filters = Filters(), *, sort: str = "name") -> list[Mode
     if split_door(pattern)[0]:
         return []  # other libraries' models have no card
     found = [cards[name] for name in list_models(pattern) if name in cards and fits(cards[name], filters)]
-    if sort == "name":
-        return found  # list_models has sorted them
+    if sort == "name":  # list_models has sorted them; the very name that was typed comes first
+        return sorted(found, key=lambda card: (card.name != word, not card.name.startswith(word)))
 
     def key(card: ModelCard):
         number = sort_value(card, sort)

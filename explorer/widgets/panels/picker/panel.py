@@ -124,6 +124,7 @@ class PickerPanel(Panel):
             control.observe(self._filter, "value")
         t.link((self.timeline, "selected"), (self.family, "value"))
         self.models.observe(self._show_model, "value")
+        self.models.on_open(lambda name: self.tell(self._open_row, name))
         self.tag.observe(self._show_card, "value")
         self.clear.on_click(lambda _: self._clear())
         self.open_trained.on_click(lambda _: self._open(pretrained=True))
@@ -191,6 +192,12 @@ class PickerPanel(Panel):
         """Show the models to choose from, or leave the page to the photo."""
         self.layout.display = "" if shown else "none"
         self._write_line()
+        if shown:
+            self._tell_list()
+
+    def _tell_list(self) -> None:
+        here = [card.name for card in find_cards(Filters(here=True))]
+        self.models.tell(here=here, opened=self.session.model_name.partition(".")[0])
 
     def _write_line(self) -> None:
         """The open model in one line: its name, its size, and how good its weights are as published."""
@@ -269,6 +276,11 @@ class PickerPanel(Panel):
             self._show_toggle()
             self.changed()
 
+    def _open_row(self, name: str) -> None:
+        """A row was double-clicked, or Enter was pressed on it: with its weights, where some are published."""
+        self.models.value = name
+        self._open(pretrained=not self.open_trained.disabled)
+
     def _open(self, *, pretrained: bool) -> None:
         if name := self.models.value:
             wanted = (self.tag.value or name) if pretrained else self.chosen
@@ -321,6 +333,8 @@ class PickerPanel(Panel):
             return
         self._opened = name
         self._write_line()
+        if self.layout.display != "none":
+            self._tell_list()
         if name.partition(".")[0] in self.models.names:
             self.select(name)
         self._show_card()

@@ -83,10 +83,11 @@ def filters_text(filters: Filters) -> str:
 def listing_lines(filters: Filters, sort: str) -> tuple[list[str], str]:
     """(imports, an expression): Python for the names that fit, in their order."""
     asked = {name: getattr(filters, name) for name in filters.active()}
-    if sort == "name" and asked.keys() <= {"search", "family", "task"}:
-        word = asked.pop("search", "").strip().lower()
-        pattern = [literal(word if any(c in word for c in "*?[") else f"*{word}*")] if word else []
-        return [], call("explorer.list_models", *pattern, options=asked)
+    word = filters.search.strip().lower()
+    plain = not word or any(c in word for c in "*?[")  # else the list begins with the names that begin so
+    if plain and sort == "name" and asked.keys() <= {"search", "family", "task"}:
+        asked.pop("search", "")
+        return [], call("explorer.list_models", *([literal(word)] if word else []), options=asked)
     # the catalog's own filters do not know sizes, licences and what is on this computer
     sorting = {} if sort == "name" else {"sort": sort}
     found = call("find_cards", call("Filters", options=asked), options=sorting)
