@@ -74,6 +74,7 @@ def test_the_photo_is_chosen_for_both_and_one_model_is_left_when_the_other_goes(
     view.locator(".vx-gallery").get_by_role("option", name="Espresso").click()
     for row in (0, 1):
         expect(says(view, row)).to_have_text("espresso")
+    two.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     for width in (480, 700, 1000):
         two.look(width, dark=width == 700)
         outside = view.evaluate("""el => {
