@@ -10,7 +10,8 @@ def two(one_lab):
     """Two models side by side, in a window as a teacher's laptop has it."""
     one_lab.page.set_viewport_size({"width": 1400, "height": 900})
     one_lab.open_cells("import explorer\n"
-                       "dash = explorer.Dashboard(models=['tf_efficientnet_lite0', 'tf_efficientnet_lite1'])\n"
+                       "models = ['tf_efficientnet_lite0', 'tf_efficientnet_lite1']\n"
+                       "dash = explorer.Dashboard(models=models)\n"
                        "dash")
     one_lab.run_all()
     one_lab.run_code("dash.wait()")
