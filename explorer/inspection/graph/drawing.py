@@ -10,7 +10,7 @@ from html import escape
 
 from explorer.display.words import counted
 from explorer.inspection.graph.nodes import Node
-from explorer.inspection.graph.placing import Layout, Placed, Wire, lines_of
+from explorer.inspection.graph.placing import Layout, Placed, Wire, labels_of, lines_of
 
 EDGE = 8.0  # pixels around the drawing
 
@@ -18,18 +18,16 @@ EDGE = 8.0  # pixels around the drawing
 def svg(layout: Layout, spoken: str) -> str:
     """The drawing. spoken: what a screen reader says. All text is escaped."""
     width, height = layout.width + 2 * EDGE, layout.height + 2 * EDGE
-    labels = _labels(layout.wires)
-    right = max((x + 6.0 * len(text) for x, _, text in labels), default=0.0)
-    width = max(width, right + 2 * EDGE)
     wires = "".join(f'<path d="{_path(wire)}"><title>{escape(_told(wire))}</title></path>'
                     for wire in layout.wires)
-    texts = "".join(f'<text x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>' for x, y, text in labels)
+    texts = "".join(f'<text x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+                    for x, y, text in labels_of(layout.wires))
     return (
         f'<svg viewBox="{-EDGE:.0f} {-EDGE:.0f} {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'height="{height:.0f}" style="max-width:100%;height:auto" role="img" aria-label="{escape(spoken)}" '
         'font-family="sans-serif">'
         f'{"".join(map(_box, layout.boxes))}'
-        f'<g fill="none" stroke="currentColor" stroke-opacity=".6" stroke-width="1.2">{wires}</g>'
+        f'<g fill="none" stroke="currentColor" stroke-width="1.2" opacity=".6">{wires}</g>'
         f'<g fill="currentColor" fill-opacity=".75" font-size="9.5">{texts}</g></svg>'
     )
 
@@ -62,15 +60,6 @@ def facts(node: Node) -> str:
     about = node.kind if node.kind != node.path else ""
     shape = f"gives {node.shape_text}" if node.shape_text else ""
     return " · ".join(filter(None, (node.path, about, node.settings, shape, count)))
-
-
-def _labels(wires: Sequence[Wire]) -> list[tuple[float, float, str]]:
-    """(x, y, text) of each tensor's shape, once a box, beside where its wires begin."""
-    found: dict[tuple[float, float], str] = {}
-    for wire in wires:
-        if wire.edge.shape_text and not wire.enters:
-            found.setdefault(wire.points[0], wire.edge.shape_text)
-    return [(x + 4, y + 11, text) for (x, y), text in found.items()]
 
 
 def _told(wire: Wire) -> str:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 Point = tuple[float, float]
 ACROSS, DOWN = 22.0, 34.0  # pixels between two places of a layer, and between two layers
 LANE = 6.0        # how wide a lane is
-LIGHT = 1e-6      # how much a lane's wish to stay straight counts beside a box's
+#: How much a wish to stay straight counts beside that of a box on the longest way: another box's, a lane's.
+SIDE, LIGHT = 1e-3, 1e-6
 MOST_LANES = 20_000  # places in lanes; if more are wanted, the longest wires go straight
 SWEEPS = 2
 
@@ -45,7 +46,10 @@ class Placement:
 
 @dataclass(eq=False)
 class _Place:
-    """A box or a piece of a lane in its layer. middle: x; before, after: those it is wired to."""
+    """A box or a piece of a lane in its layer.
+
+    middle: x;  below: how many boxes the longest way down has;  before, after: those it is wired to
+    """
 
     key: str
     layer: int
@@ -53,6 +57,7 @@ class _Place:
     lane: bool = False
     middle: float = 0.0
     order: float = 0.0
+    below: int = 0
     before: list[_Place] = field(default_factory=list)
     after: list[_Place] = field(default_factory=list)
 
@@ -150,13 +155,20 @@ def _order(rows: Sequence[list[_Place]]) -> None:
 
 
 def _straighten(rows: Sequence[list[_Place]]) -> None:
-    """Each place below the mean of what it reads, boxes first, as near as its neighbours let it."""
+    """Each place below the mean of what it reads, boxes first, as near as its neighbours let it.
+
+    The longest way is straight, and what is shorter goes round it.
+    """
+    for row in reversed(rows):
+        for place in row:
+            place.below = max((one.below for one in place.after), default=0) + (not place.lane)
     for row in rows:
-        wishes = []
+        wishes, longest = [], max(place.below for place in row if not place.lane)
         for place in row:
             near = [one for one in place.before if not one.lane] or place.before
             wish = sum(one.middle + one.box.port_out for one in near) / len(near) if near else 0.0
-            wishes.append((wish - place.box.port_in, LIGHT if place.lane else 1.0))
+            weight = LIGHT if place.lane else 1.0 if place.below == longest else SIDE
+            wishes.append((wish - place.box.port_in, weight))
         for place, middle in zip(row, _apart(wishes, [place.box.width for place in row])):
             place.middle = middle
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from explorer.inspection.graph.layered import Box, Point, layered
@@ -12,6 +12,7 @@ from explorer.inspection.graph.nodes import Edge, Node
 LETTER = 6.3   # pixels that a letter of a box's text takes, about
 PAD, HEAD = 12.0, 26.0  # around what an opened block holds; above it, for its name
 LONGEST = 44   # letters of a line in a box
+SMALL = 5.4    # pixels that a letter of a shape beside a wire takes, about
 ENTRY, EXIT = "/entry", "/exit"  # where wires enter and leave an opened block: "/" begins no module's name
 
 
@@ -73,6 +74,15 @@ def closed_box(node: Node) -> Box:
     return Box(max(36.0, LETTER * max(map(len, lines)) + 16), 6.0 + 15.0 * len(lines))
 
 
+def labels_of(wires: Iterable[Wire]) -> list[tuple[float, float, str]]:
+    """(x, y, text) of each tensor's shape, once a box, beside where its wires begin."""
+    found: dict[Point, str] = {}
+    for wire in wires:
+        if wire.edge.shape_text and not wire.enters:
+            found.setdefault(wire.points[0], wire.edge.shape_text)
+    return [(x + 4, y + 11, text) for (x, y), text in found.items()]
+
+
 def placed(path: str, opened: Collection[str], level_of: Callable[[str], Level]) -> Layout:
     """The drawing of a block's inside. level_of: gives the level of each block that is opened, folded."""
     return _inside(level_of(path), opened, level_of, over=(0.0, 0.0))[0]
@@ -84,16 +94,17 @@ def _inside(level: Level, opened: Collection[str], level_of: Callable[[str], Lev
 
     over: how far its entries and exits reach over the top and the bottom
     """
-    drawings: dict[str, tuple[Layout, float, float]] = {}
+    drawings: dict[str, tuple[Layout, float]] = {}
     boxes = {ENTRY: Box(0.0, 0.0)} if level.entries else {}
     for node in level.nodes:
         box = closed_box(node)
         if node.opens and node.path in opened:
             drawing, enters, leaves = _inside(level_of(node.path), opened, level_of, over=(HEAD, PAD))
-            width = max(box.width, drawing.width + 2 * PAD)
-            drawings[node.path] = drawing, (width - drawing.width) / 2, HEAD
-            middle = drawing.width / 2
-            box = Box(width, HEAD + drawing.height + PAD, enters - middle, leaves - middle)
+            named = LETTER * len(lines_of(node)[0]) + 2 * PAD
+            left = max(PAD, named - enters)  # the wires come in behind the name
+            middle = (left + drawing.width + PAD) / 2
+            drawings[node.path] = drawing, left
+            box = Box(2 * middle, HEAD + drawing.height + PAD, left + enters - middle, left + leaves - middle)
         boxes[node.path] = box
     if level.exits:
         boxes[EXIT] = Box(0.0, 0.0)
@@ -112,10 +123,11 @@ def _inside(level: Level, opened: Collection[str], level_of: Callable[[str], Lev
         box, inner = boxes[node.path], drawings.get(node.path)
         standing.append(Placed(node, x, y, box.width, box.height, opened=inner is not None))
         if inner is not None:
-            drawing, right, down = inner
-            drawing = drawing.moved(x + right, y + down)
+            drawing, left = inner
+            drawing = drawing.moved(x + left, y + HEAD)
             standing += drawing.boxes
             wires += drawing.wires
     middle = found.width / 2
-    return (Layout(found.width, found.height, tuple(standing), tuple(wires)),
+    width = max([found.width, *(x + SMALL * len(text) for x, _, text in labels_of(wires))])
+    return (Layout(width, found.height, tuple(standing), tuple(wires)),
             found.corners.get(ENTRY, (middle, 0.0))[0], found.corners.get(EXIT, (middle, 0.0))[0])

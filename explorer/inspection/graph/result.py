@@ -99,13 +99,13 @@ class Graph(RichRepr):
                 if node.path in opened:
                     yield from rows(node.path, depth + 1)
 
-        return f"{self._facts}\n{drawing.text(rows('', 0))}"
+        return f"{self.model_name}: {self._facts}\n{drawing.text(rows('', 0))}"
 
     def __str__(self) -> str:
         return self.as_text()
 
     def __repr__(self) -> str:
-        return f"Graph({self._facts})"
+        return f"Graph({self.model_name}: {self._facts})"
 
     def _repr_html_(self) -> str:
         """The top level, repeats folded."""
@@ -116,7 +116,7 @@ class Graph(RichRepr):
             layout = placed(level.path, (), lambda _: level.first(MOST))
         else:
             layout = self.layout()
-        picture = drawing.svg(layout, self._facts)
+        picture = drawing.svg(layout, f"{self.model_name}: {self._facts}")
         return (f"<div>{title_html(self.model_name)}<p style='{LINE}'>{escape(self._facts)}</p>"
                 f"{note}<div style='overflow:auto'>{picture}</div></div>")
 
@@ -127,7 +127,7 @@ class Graph(RichRepr):
         blocks = sum(node.opens for node in self.nodes)
         calls = sum(not node.operation and not node.opens for node in self.nodes) - 2
         where = "" if self.measured_on == "meta" else f", as it ran on {self.measured_on}"
-        return (f"{self.model_name}: {counted(calls, 'call')} of modules in {counted(blocks, 'block')}, "
+        return (f"{counted(calls, 'call')} of modules in {counted(blocks, 'block')}, "
                 f"{counted(len(self.edges), 'edge')}, for an input of {shape_text(self.input_shape)}{where}")
 
     @cached_property
