@@ -49,6 +49,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "inspection.inside.statistics": ("activations",),
     "inspection.inside.flow": ("gradient_flow",),
     "inspection.inside.channel_photos": ("top_photos",),
+    "inspection.graph.asking": ("graph",),
+    "inspection.graph.result": ("Graph",),
     "inspection.number.asking": ("explain_number",),
     "inspection.number.explained": ("ExplainedNumber",),
     "inspection.receptive.asking": ("receptive_field",),

@@ -26,6 +26,8 @@ from explorer.inspection.features.result import Features as Features
 from explorer.inspection.features.similarity import cka as cka
 from explorer.inspection.features.similarity import compare_stages as compare_stages
 from explorer.inspection.features.votes import knn_accuracy as knn_accuracy
+from explorer.inspection.graph.asking import graph as graph
+from explorer.inspection.graph.result import Graph as Graph
 from explorer.inspection.inside.channel_photos import top_photos as top_photos
 from explorer.inspection.inside.components import pca_rgb as pca_rgb
 from explorer.inspection.inside.filters import first_filters as first_filters

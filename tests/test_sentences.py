@@ -195,6 +195,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "freeze": (explorer.freeze, {"model": net(), "up_to": None, "modules": "*"}),
         "gradient_flow": (explorer.gradient_flow,
                           {"model": model, "image": PHOTO, "target": 0, "look": None}),
+        "graph": (explorer.graph, {"model": model, "input_size": (3, 24, 24)}),
         "is_model": (explorer.is_model, {"name": "resnet18"}),
         "knn_accuracy": (explorer.knn_accuracy,
                          {"features": features, "k": 2, "temperature": 0.07, "val": 0.4, "seed": 0}),
@@ -262,6 +263,9 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "Look.mosaic": (seen.mosaic, {"stage": model.stages[0].name, "sort": "channel", "scale": "own",
                                       "colormap": "viridis", "limit": 2, "cell": 8}),
         "Detections.at": (it["found"].at, {"score_threshold": 0.3, "iou_threshold": 0.5}),
+        "Graph.level": (explorer.graph(model).level, {"path": "module"}),
+        "Graph.folded": (explorer.graph(model).folded, {"path": "module", "apart": ["module.0"]}),
+        "Graph.layout": (explorer.graph(model).layout, {"open": ["module"]}),
         "DetectionTable.to_csv": (explorer.detect(it["detector"], [PHOTO]).to_csv,
                                   {"path": it["out"] / "boxes.csv"}),
         "PredictionTable.to_csv": (explorer.predict(model, [PHOTO]).to_csv,
@@ -290,7 +294,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
 
 FUNCTIONS = sorted(name for name in explorer.__all__
                    if callable(getattr(explorer, name)) and not inspect.isclass(getattr(explorer, name)))
-METHODS = ("Calibrated.apply", "LabelErrors.to_csv",
+METHODS = ("Calibrated.apply", "LabelErrors.to_csv", "Graph.level", "Graph.folded", "Graph.layout",
            "Run.save", "Run.wait", "Run.model_at", "Run.listen", "Look.mosaic", "PredictionTable.to_csv",
            "Detections.at", "DetectionTable.to_csv", "Segmentation.overlay", "Segmentation.probabilities",
            "SegmentationTable.to_csv", "SegmentationTable.save", "reset_classifier",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from explorer.inspection.look.model import evaluating, model_name
 from explorer.models.contract import parameter_place
 from explorer.models.watching import Turn, watching
 
+Found = TypeVar("Found")
 # A tuple of sizes; a list or dict of shapes where a module returns several tensors; None for none.
 Shape = Any
 
@@ -38,20 +39,40 @@ class Measured:
 
 def measure(model: nn.Module, shape: tuple[int, ...]) -> Measured:
     """Run the model on meta; where that fails, on its own device."""
+    return on_meta(model, shape, _run)
+
+
+def on_meta(model: nn.Module, shape: tuple[int, ...], run: Callable[[nn.Module, Tensor], Found]) -> Found:
+    """What `run(network, photo)` gives for the model's twin on meta, and a photo of that shape [B, C, H, W].
+
+    Where the twin can't run, the model does, on its own device and a black photo. Raises ValueError where
+    that can't either.
+    """
     place = parameter_place(model)
     # Outside the caller's modes: only then do composed operations come apart into those with a FLOP formula.
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), _no_fast_path():
         try:
             twin = meta_twin(model)
-            return _run(twin, torch.empty(shape, device="meta", dtype=place["dtype"]))
-        except Exception as on_meta:  # anybody's code: .item(), a constant on the CPU, a lock in it
+            return run(twin, torch.empty(shape, device="meta", dtype=place["dtype"]))
+        except Exception as there:  # anybody's code: .item(), a constant on the CPU, a lock in it
             if place["device"].type == "meta":
-                raise cannot_run(model, shape, on_meta) from on_meta
+                raise cannot_run(model, shape, there) from there
             try:
                 with evaluating(model):
-                    return _run(model, torch.zeros(shape, **place))
+                    return run(model, torch.zeros(shape, **place))
             except Exception as error:
                 raise cannot_run(model, shape, error) from error
+
+
+@contextmanager
+def _no_fast_path() -> Iterator[None]:
+    """torch's own transformer layers run their parts, and come apart into operations that are known."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def cannot_run(model: nn.Module, shape: tuple[int, ...], error: Exception) -> ValueError:
@@ -110,7 +131,7 @@ def _watched(model: nn.Module, measured: Measured) -> Iterator[list[str]]:
     def leave(_turn: Turn, _module: nn.Module, _inputs: tuple, output: Any) -> None:
         path = active.pop()
         measured.calls[path] = measured.calls.get(path, 0) + 1
-        shapes, shape = measured.shapes.setdefault(path, []), _shape_of(output)
+        shapes, shape = measured.shapes.setdefault(path, []), shape_of(output)
         if shape not in shapes:
             shapes.append(shape)
 
@@ -135,7 +156,7 @@ _IN_PLACE = {getattr(_aten, name).default for name in (
 _NORMS = {_aten.native_batch_norm.default, _aten.native_layer_norm.default}
 
 
-def _shortcut(func: Any, args: tuple) -> Any:
+def shortcut(func: Any, args: tuple) -> Any:
     """What `func` gives for a meta tensor, where that is known without asking torch; otherwise None."""
     if not args or not isinstance(args[0], Tensor) or not args[0].is_meta or not args[0].is_floating_point():
         return None
@@ -160,7 +181,7 @@ class _FlopCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        out = _shortcut(func, args)
+        out = shortcut(func, args)
         if out is None:
             out = func(*args, **kwargs)
         formula = flop_registry.get(func._overloadpacket)
@@ -173,13 +194,14 @@ class _FlopCounter(TorchDispatchMode):
 # --- shapes ----------------------------------------------------------------------------------------------
 
 
-def _shape_of(output: Any) -> Shape:
+def shape_of(output: Any) -> Shape:
+    """The shape, or a list or dict of shapes, of what a module gave."""
     if isinstance(output, Tensor):
         return tuple(output.shape)
     if isinstance(output, Mapping):
-        return {str(key): _shape_of(value) for key, value in output.items()}
+        return {str(key): shape_of(value) for key, value in output.items()}
     if isinstance(output, (list, tuple)):
-        return [_shape_of(value) for value in output]
+        return [shape_of(value) for value in output]
     return None
 
 

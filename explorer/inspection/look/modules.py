@@ -161,15 +161,8 @@ def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None =
     FLOPs are counted as torch.utils.flop_counter does: 2 for a multiply-add; convolutions, matrix products
     and attention only. Raises ValueError where the model can't run on such an input.
     """
-    if isinstance(model, str):
-        with torch.device("meta"):
-            model = create_model(model)
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"Expected a PyTorch module or a model's name, not {type(model).__name__}.")
-    model = look_through(model)
-    if any(is_lazy(p) for p in model.parameters()):
-        raise ValueError("This model has lazy layers, whose sizes are not known yet: run it once on a batch.")
-    shape = _input_shape(model, input_size)
+    model = network_of(model)
+    shape = input_shape(model, input_size)
     measured = Measured() if shape is None else _measured_once(model, shape)
 
     root, _ = _build(model, "", model_name(model), measured)
@@ -178,6 +171,22 @@ def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None =
         node.share = node.params / total
     root.input_shape = shape
     return root
+
+
+def network_of(model: nn.Module | str) -> nn.Module:
+    """A module, seen through torch's wrappers; of a name that `create_model` knows one without weights.
+
+    Raises TypeError for anything else, ValueError for one whose sizes are not known yet.
+    """
+    if isinstance(model, str):
+        with torch.device("meta"):
+            model = create_model(model)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"Expected a PyTorch module or a model's name, not {type(model).__name__}.")
+    model = look_through(model)
+    if any(is_lazy(p) for p in model.parameters()):
+        raise ValueError("This model has lazy layers, whose sizes are not known yet: run it once on a batch.")
+    return model
 
 
 #: What was measured of each model last: (how it was built then, the input's shape), and the findings.
@@ -208,7 +217,7 @@ def _structure(model: nn.Module) -> Iterator[tuple[Any, ...]]:
         waiting += [(name, child) for name, child in module._modules.items() if child is not None]
 
 
-def _input_shape(model: nn.Module, input_size: int | Sequence[int] | None) -> tuple[int, ...] | None:
+def input_shape(model: nn.Module, input_size: int | Sequence[int] | None) -> tuple[int, ...] | None:
     """[B, C, H, W] of the pass, or None where nobody says how large a photo is."""
     config = getattr(model, "config", None)
     usual = getattr(config, "input_size", None)

@@ -8,8 +8,7 @@ its own device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from explorer.inspection.look.measuring import cannot_run, meta_twin
-from explorer.inspection.look.model import evaluating
+from explorer.inspection.look.measuring import on_meta
 from explorer.inspection.receptive import operations
 from explorer.inspection.receptive.reach import Reach, everything_of, join, of_picture
-from explorer.models.contract import parameter_place
 
 NAME = "_explorer_reach"  # where a tensor keeps its reach: as long as it lives, and no longer
 
@@ -114,35 +111,12 @@ def trace(
 
     shape: of the photo [1, C, H, W]. Raises ValueError where the network can't run on it.
     """
-    place = parameter_place(model)
-    with torch.inference_mode(False), torch.no_grad():
-        try:
-            return _traced(meta_twin(model), torch.empty(shape, device="meta", dtype=place["dtype"]), run,
-                           gates=gates)
-        except Exception as on_meta:  # anybody's code: .item(), a constant on the CPU
-            if place["device"].type == "meta":
-                raise cannot_run(model, shape, on_meta) from on_meta
-            try:
-                with evaluating(model):
-                    return _traced(model, torch.zeros(shape, **place), run, gates=gates)
-            except Exception as error:
-                raise cannot_run(model, shape, error) from error
+    return on_meta(model, shape, lambda network, photo: _traced(network, photo, run, gates=gates))
 
 
 def _traced(network: nn.Module, photo: Tensor, run: Callable[[nn.Module, Tensor], Any], *, gates: bool
             ) -> tuple[Any, Noted]:
     noted = Noted()
     setattr(photo, NAME, of_picture(photo.shape))
-    with _no_fast_path(), Tracing(gates=gates, noted=noted):
+    with Tracing(gates=gates, noted=noted):
         return run(network, photo), noted
-
-
-@contextmanager
-def _no_fast_path() -> Iterator[None]:
-    """torch's own transformer layers come apart into operations that are known."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
