@@ -51,8 +51,9 @@ def test_a_stage_of_a_model_by_name_and_a_class_with_its_share():
     assert any("No weights were loaded" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("name, options", [("vit_tiny_patch16_224", {"img_size": 32, "depth": 1}),
-                                           ("swin_tiny_patch4_window7_224", {"img_size": 56, "depths": (1, 1, 1, 1)})])
+@pytest.mark.parametrize("name, options", [
+    ("vit_tiny_patch16_224", {"img_size": 32, "depth": 1}),
+    ("swin_tiny_patch4_window7_224", {"img_size": 56, "depths": (1, 1, 1, 1)})])
 def test_transformers_are_drawn_at_the_size_that_they_are_built_for(name, options):
     torch.manual_seed(0)
     model = explorer.create_model(name, num_classes=2, **options).eval()
