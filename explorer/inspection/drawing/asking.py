@@ -58,7 +58,9 @@ def visualize(
              its second call): its mean over the map is raised. Of networks for boxes and masks only this
     method:  "features" (feature visualization), or "fooling": pixel by pixel and without shaking, which gives
              noise that a network is sure of
-    steps:   passes there and back;  seed: of the noise and of the shaking: the same seed, the same picture
+    steps:   passes there and back
+    seed:    of the noise and of the shaking. The same seed gives the same picture on one computer with as
+             many threads; sums in another order are soon another picture
     size:    side in pixels; None: 160, or what the network is built for where it is smaller, or built for
              one size
     on_progress: is called with (steps done, of how many) after each

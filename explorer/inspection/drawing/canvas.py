@@ -22,6 +22,7 @@ AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.694
 VARIANCES = (0.2175, 0.0188, 0.0045)
 START = 0.01  # deviation of the seeded noise that it begins with: hardly any contrast
 CONTRAST = 0.25  # of one step in a wave's strength
+FALL = 1.25  # how much less a step counts in shorter waves; 1 is as in photos, and leaves a mesh of dots
 
 
 class Canvas:
@@ -63,14 +64,15 @@ class Waves(Canvas):
         down = torch.fft.fftfreq(self.height, dtype=torch.float32)[:, None]
         across = torch.fft.rfftfreq(self.width, dtype=torch.float32)[None]
         frequency = (down**2 + across**2).sqrt()  # in waves a pixel
-        self.length = 1 / frequency.clamp_min(1 / max(self.height, self.width))
+        longest = max(self.height, self.width)
+        self.weight = longest * (longest * frequency).clamp_min(1) ** -FALL
         self.colours = colours(self.channels)
 
     def learnt_shape(self) -> tuple[int, ...]:
         return self.channels, self.height, self.width // 2 + 1, 2
 
     def picture(self) -> Tensor:
-        spectrum = torch.view_as_complex(self.learnt) * self.length
+        spectrum = torch.view_as_complex(self.learnt) * self.weight
         mixed = CONTRAST * torch.fft.irfft2(spectrum, s=(self.height, self.width), norm="ortho")
         return torch.einsum("oc,chw->ohw", self.colours, mixed).sigmoid()[None]
 
