@@ -55,6 +55,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "inspection.number.explained": ("ExplainedNumber",),
     "inspection.receptive.asking": ("receptive_field",),
     "inspection.receptive.field": ("ReceptiveField",),
+    "inspection.drawing.asking": ("visualize",),
+    "inspection.drawing.drawn": ("DrawnPicture",),
     "inspection.features.folders": ("run_folder",),
     "inspection.features.result": ("Features",),
     "inspection.features.embeddings": ("Embeddings", "embed"),

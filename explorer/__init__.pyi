@@ -14,6 +14,8 @@ from explorer.inspection.compare.speed import measure_speed as measure_speed
 from explorer.inspection.detect.detecting import detect as detect
 from explorer.inspection.detect.result import Detections as Detections
 from explorer.inspection.detect.table import DetectionTable as DetectionTable
+from explorer.inspection.drawing.asking import visualize as visualize
+from explorer.inspection.drawing.drawn import DrawnPicture as DrawnPicture
 from explorer.inspection.experiments.adversarial import fgsm as fgsm
 from explorer.inspection.experiments.flips import find_flip as find_flip
 from explorer.inspection.experiments.masking import mask_region as mask_region

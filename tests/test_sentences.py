@@ -253,6 +253,13 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "Calibrated.apply": (explorer.calibrate(it["judged"]).apply, {"model": net()}),
         "LabelErrors.to_csv": (explorer.label_errors(it["judged"]).to_csv, {"path": it["out"] / "l.csv"}),
         "unfreeze": (explorer.unfreeze, {"model": net(), "modules": "*"}),
+        "visualize": (explorer.visualize,
+                      {"model": model, "target": 0, "stage": None, "channel": None, "steps": 2, "size": 24,
+                       "seed": 0, "method": "features", "on_picture": None, **heard}),
+        "visualize a channel": (explorer.visualize, {"model": model, "stage": model.stages[0].name,
+                                                     "channel": 1, "steps": 1}),
+        "DrawnPicture.save": (explorer.visualize(model, target=0, steps=1).save,
+                              {"path": it["out"] / "drawn.png"}),
         "wrap": (explorer.wrap, {"module": net().module, "labels": ["a", "b", "c"], "outputs": "one",
                                  "input_size": (3, 24, 24), "mean": (0.5,) * 3, "std": (0.5,) * 3,
                                  "name": "mine"}),
@@ -300,7 +307,8 @@ METHODS = ("Calibrated.apply", "LabelErrors.to_csv", "Graph.level", "Graph.folde
            "SegmentationTable.to_csv", "SegmentationTable.save", "reset_classifier",
            "DetectionEvaluation.curve", "DetectionEvaluation.plot", "DetectionEvaluation.overlay",
            "DetectionEvaluation.to_csv", "MaskEvaluation.overlay", "MaskEvaluation.to_csv", "evaluate boxes",
-           "evaluate masks", "open_places", "explain a box", "explain a region")
+           "evaluate masks", "open_places", "explain a box", "explain a region", "visualize a channel",
+           "DrawnPicture.save")
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,12 @@ def test_an_adversarial_example_says_that_there_is_no_way_back(how):
 
 
 @pytest.mark.parametrize("how", HOWS)
+def test_a_picture_by_optimisation_says_that_there_is_no_way_back(how):
+    with pytest.raises(ValueError, match=SENTENCE + ".*drawn by that gradient"):
+        explorer.visualize(net(how), target=0, steps=2)
+
+
+@pytest.mark.parametrize("how", HOWS)
 def test_the_other_methods_answer_or_say_why_not(how):
     """case C9: whatever has a gradient of its own, and what needs none."""
     for method in METHODS:

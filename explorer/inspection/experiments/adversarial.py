@@ -28,6 +28,7 @@ from explorer.inspection.experiments.changes import (
 from explorer.inspection.look.answers import Prediction, answer_of, said, top_predictions
 from explorer.inspection.look.model import as_model, evaluating
 from explorer.inspection.look.passes import expect_way_back, way_back
+from explorer.inspection.look.pixels import as_picture, as_pixels
 from explorer.inspection.look.result import Look
 from explorer.inspection.look.targets import class_index
 from explorer.models.contract import VisionModel, parameter_place
@@ -186,7 +187,7 @@ def fgsm_sweep(
     index = class_index(target if towards is None else towards, before)
     aim = next(one for one in top_predictions(before.logits, outputs, len(outputs)) if one.index == index)
 
-    pixels = _as_pixels(before.seen)  # [C, H, W] in 0..1
+    pixels = as_pixels(before.seen)  # [C, H, W] in 0..1
     mean, std = (torch.tensor(before.config[key]).float().view(-1, 1, 1) for key in ("mean", "std"))
     with evaluating(model):
         gradient = _loss_gradient(model, (pixels - mean) / std, outputs, index)
@@ -213,8 +214,8 @@ def fgsm_sweep(
             before=before.predictions, after=after,
             answers=(answer_of(before.logits, outputs, index), answer_of(logits, outputs, index)),
             changes=changes_of(before.logits, logits, outputs, best),
-            original=before.seen.convert("RGB"), picture=_as_picture(moved),
-            noise=_as_picture(0.5 + amplified * (moved - pixels)), amplified=amplified, input=tensor,
+            original=before.seen.convert("RGB"), picture=as_picture(moved),
+            noise=as_picture(0.5 + amplified * (moved - pixels)), amplified=amplified, input=tensor,
             notes=notes,
         ))
         if on_progress:
@@ -238,18 +239,6 @@ def _loss_gradient(model: nn.Module, tensor: Tensor, outputs: Outputs, index: in
         loss = -outputs.log_odds(logits, index)
         (gradient,) = torch.autograd.grad(loss, tensor)  # of nothing else: no parameter's .grad is written
     return gradient[0].float().cpu()
-
-
-def _as_pixels(picture: Image.Image) -> Tensor:
-    """PIL -> [C, H, W] in 0..1."""
-    values = torch.from_numpy(np.array(picture)).float().div(255)
-    return values[None] if values.ndim == 2 else values.permute(2, 0, 1)
-
-
-def _as_picture(pixels: Tensor) -> Image.Image:
-    """[1 | 3, H, W] in 0..1 -> RGB picture."""
-    values = pixels.mul(255).round().clamp(0, 255).byte().expand(3, -1, -1)
-    return Image.fromarray(np.ascontiguousarray(values.permute(1, 2, 0).numpy()))
 
 
 def _in_255(epsilon: float) -> str:

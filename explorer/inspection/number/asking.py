@@ -22,10 +22,10 @@ from explorer.arguments import checked, whole
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.looking import photo_for, prepare
 from explorer.inspection.look.model import as_model, evaluating, model_name, weight_notes
+from explorer.inspection.look.spots import find_source, layout_of
 from explorer.inspection.number.explained import ExplainedNumber, Remembered, explained
 from explorer.inspection.number.recording import forget_behind, recording
 from explorer.inspection.number.terms import ends
-from explorer.inspection.receptive.spots import find_source, layout_of
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.inside import photo_size
 

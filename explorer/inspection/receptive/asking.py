@@ -25,10 +25,10 @@ from explorer.data.transforms import create_transform, crop_box, resolve_data_co
 from explorer.inspection.look.looking import photo_for, prepare
 from explorer.inspection.look.model import as_model, evaluating, model_name
 from explorer.inspection.look.passes import no_way_back, way_back
+from explorer.inspection.look.spots import Source, cell_of, find_source, layout_of
 from explorer.inspection.look.tail import ordinary
 from explorer.inspection.receptive.field import Fields, ReceptiveField
-from explorer.inspection.receptive.reach import Reach
-from explorer.inspection.receptive.spots import Source, cell_of, find_source, layout_of, over_channels
+from explorer.inspection.receptive.reach import Reach, small
 from explorer.inspection.receptive.tracing import Noted, reach_of, trace
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.create import create_model
@@ -124,7 +124,16 @@ def _edges(source: Source, shape: tuple[int, int, int, int], *, gates: bool) -> 
                          "for a stage, or for a module before the pooling.")
     if reach is None:
         raise ValueError(f"{name} does not depend on the photo: its values are the same for every picture.")
-    return torch.stack([over_channels(edge, layout) for edge in reach.edges]), layout, noted
+    return torch.stack([_over_channels(edge, layout) for edge in reach.edges]), layout, noted
+
+
+def _over_channels(values: Tensor, layout: Layout) -> Tensor:
+    """The largest of each cell's channels of one photo's map, [rows, columns]."""
+    if layout.order == "NCHW":
+        return small(values)[0].amax(0).expand(layout.grid)
+    if layout.order == "NHWC":
+        return small(values)[0].amax(-1).expand(layout.grid)
+    return values[0, layout.prefix:].amax(-1).unflatten(0, layout.grid)
 
 
 def _notes(noted: Noted, *, gates: bool, everything: bool) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from explorer.display.words import did_you_mean
 from explorer.inspection.look.model import model_name
-from explorer.inspection.receptive.reach import small
 from explorer.models.contract import VisionModel
 from explorer.models.doors.maps import Layout, has_form, map_layout
 from explorer.models.ensembles.ensemble import EnsembleModel
@@ -84,6 +83,13 @@ def find_source(model: VisionModel, name: Any, *, argument: str = "stage") -> So
     return Source(model, name, path=path, call=int(call or 1))
 
 
+def channel_of(tensor: Tensor, layout: Layout | None, channel: int) -> Tensor:
+    """One channel of a map, at all its places: [B, ...]. layout None: of a vector [B, C]."""
+    if layout is None or layout.order == "NCHW":
+        return tensor[:, channel]
+    return tensor[:, layout.prefix:, channel] if layout.order == "NLC" else tensor[..., channel]
+
+
 def layout_of(shape: tuple[int, ...], photo: tuple[int, int]) -> Layout | None:
     """How a map of one photo lies in memory: [B, C, H, W], [B, H, W, C], or tokens [B, N, C] of which the
     last are the patches. None for what has no places. photo: (height, width) of the network's input. """
@@ -109,12 +115,3 @@ def cell_of(layout: Layout, row: int, column: int) -> tuple[Any, ...]:
     if layout.order == "NHWC":
         return slice(None), row, column
     return slice(None), layout.prefix + row * layout.grid[1] + column
-
-
-def over_channels(values: Tensor, layout: Layout) -> Tensor:
-    """The largest of each cell's channels of one photo's map, [rows, columns]."""
-    if layout.order == "NCHW":
-        return small(values)[0].amax(0).expand(layout.grid)
-    if layout.order == "NHWC":
-        return small(values)[0].amax(-1).expand(layout.grid)
-    return values[0, layout.prefix:].amax(-1).unflatten(0, layout.grid)
