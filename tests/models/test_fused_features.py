@@ -96,6 +96,12 @@ def test_what_can_not_be_fused_is_said(given, says):
         explorer.fuse_features([net(0), net(1)], **given)
 
 
+def test_a_fused_network_is_no_member_and_is_not_called_an_ensemble():
+    both = explorer.fuse_features([net(0), net(1)], num_classes=4)
+    with pytest.raises(ValueError, match="both has several bodies under one head .*: only networks"):
+        explorer.Ensemble({"both": both, "one": net(2)})
+
+
 # --- soups --------------------------------------------------------------------------------------------------
 
 

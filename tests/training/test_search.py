@@ -115,6 +115,8 @@ def test_a_trial_that_fails_is_named_and_the_rest_goes_on():
     assert "failed" in page.text and "lr is -1.0" in page.text
     with pytest.raises(TrainingError, match="All 2 trials failed. The first: lr is"):
         searched({"lr": [-1.0, -2.0]})
+    with pytest.raises(TrainingError, match="^The only trial failed: lr is"):
+        searched({"lr": [-1.0]})
 
 
 @pytest.mark.parametrize("space, said", [

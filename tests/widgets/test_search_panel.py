@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 from ipywidgets.widgets import widget as registry
 
 import explorer
@@ -15,7 +16,7 @@ from explorer.training.choosing import trying
 from explorer.widgets.panels.search.values import values_of
 from tests.html import parse
 
-from .test_finetune_panel import folder, tiny  # noqa: F401
+from .test_finetune_panel import folder, small_net, tiny  # noqa: F401
 from .test_parts_base import from_browser
 
 pytest.importorskip("optuna")
@@ -247,6 +248,17 @@ def test_a_search_that_was_stopped_keeps_what_is_there_and_goes_on(panel, monkey
     panel.fields.trials.value, panel.fields.folder.value = 1, ""  # of a grid all: the same search
     searched(panel)
     assert said(panel.work.message) == "3 trials: 3 done." and panel.view.trials[0] == first
+
+
+def test_another_network_of_the_same_kind_is_another_search(panel, dash):
+    before = panel._plan().key
+    torch.manual_seed(1)
+    dash.session.open_model(small_net(8))
+    dash.wait()
+    assert panel._plan().key != before
+    dash.session.open_model(tiny())  # the same weights once more
+    dash.wait()
+    assert panel._plan().key == before
 
 
 def test_a_stop_before_the_first_trial_has_ended_is_no_error(panel, monkeypatch):
