@@ -23,6 +23,7 @@ from tests.training.test_finetune import painted
 from tests.training.tiny_net import HOW, tiny
 
 pytest.importorskip("optuna")
+pytestmark = pytest.mark.usefixtures("quick_sqlite")
 ROOT = Path(__file__).resolve().parents[2]
 GRID = {"lr": [1e-6, 0.1], "optimizer": ["adam", "sgd", "adamw"]}
 

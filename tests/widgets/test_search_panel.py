@@ -20,11 +20,12 @@ from .test_finetune_panel import folder, small_net, tiny  # noqa: F401
 from .test_parts_base import from_browser
 
 pytest.importorskip("optuna")
+pytestmark = pytest.mark.usefixtures("quick_sqlite")
 
 
 @pytest.fixture
 def dash():
-    dash = explorer.Dashboard(tiny())
+    dash = explorer.Dashboard(tiny(), images=explorer.sample_photos()[:1])
     dash.wait()
     yield dash
     dash.close()
@@ -36,7 +37,7 @@ def panel(dash, folder):  # noqa: F811
     panel = dash.search
     dash.tabs.selected_index = dash.tabs.children.index(panel)
     panel.where.data.value, panel.where.folder.value = "a folder", str(folder)
-    ask(panel, lr="0.000001, 0.1", weight_decay="", label_smoothing="", epochs="2")
+    ask(panel, lr="0.000001, 0.1", weight_decay="", label_smoothing="", epochs="1")
     panel.fields.trials.value = 4
     assert panel.wait()
     panel.dash = dash
@@ -144,7 +145,7 @@ def test_the_default_is_small_and_of_the_model_on_the_screen():
 
 
 def test_a_search_is_a_table_a_chart_and_lines_that_give_it_again(panel):
-    ask(panel, lr="0.000001, 0.1", label_smoothing="0, 0.1")
+    ask(panel, lr="0.000001, 0.1", label_smoothing="0, 0.1", epochs="2")
     panel.fields.method.value = "grid"
     told = []
     panel.view.table.observe(lambda change: told.append(rows(panel)), "_table")
@@ -275,13 +276,13 @@ def test_a_search_in_a_folder_goes_on_in_another_dashboard(panel, tmp_path, fold
     panel.fields.trials.value = 1
     searched(panel)
     assert "storage=" in panel.code() and "mine/search.db" in panel.code() and len(rows(panel)) == 1
-    other = explorer.Dashboard(tiny())
+    other = explorer.Dashboard(tiny(), images=explorer.sample_photos()[:1])
     try:
         other.wait()
         again = other.search
         again.build()
         again.where.data.value, again.where.folder.value = "a folder", str(folder)
-        ask(again, lr="0.000001, 0.1", weight_decay="", label_smoothing="", epochs="2")
+        ask(again, lr="0.000001, 0.1", weight_decay="", label_smoothing="", epochs="1")
         again.fields.folder.value = str(tmp_path / "mine")
         view = searched(again)
         assert len(view.trials) == 2 and view.trials[0] == panel.view.trials[0]
@@ -380,7 +381,7 @@ def test_a_network_for_boxes_leaves_the_search_to_others(dash):
 
 def test_closing_in_the_middle_leaves_nothing(folder, monkeypatch):  # noqa: F811
     before = set(registry._instances)
-    dash = explorer.Dashboard(tiny())
+    dash = explorer.Dashboard(tiny(), images=explorer.sample_photos()[:1])
     dash.wait()
     panel = dash.search
     panel.build()
