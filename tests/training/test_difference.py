@@ -134,7 +134,7 @@ def test_the_best_of_several_is_not_called_ahead_of_one_that_is_as_good():
     best, twin, worse = (judged(right, name) for name, right in rights.items())
     tie, gap = explorer.differ(best, twin), explorer.differ(best, worse)
     assert standing_of("a", [("b", tie), ("c", gap)]) == (
-        "a is right most often, as often as b, and is really better than c (p = below 0.001): McNemar's exact "
-        "test, corrected for 2 tests (Holm).")
-    assert standing_of("a", [("b", tie), ("d", tie)]).startswith("a is right most often, as often as b, d: Mc")
+        "a is right most often, as often as b, and is really better than c (p = below 0.001): McNemar's "
+        "exact test, corrected for 2 tests (Holm).")
+    assert standing_of("a", [("b", tie), ("d", tie)]).startswith("a is right most often, as often as b, d: M")
     assert "may be ahead" not in standing_of("a", [("b", tie), ("d", tie)])

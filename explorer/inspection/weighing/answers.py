@@ -183,5 +183,5 @@ def _check_finite(raw: Tensor, member: str, photos: tuple[str, ...]) -> None:
     bad = (~torch.isfinite(raw).flatten(1).all(1)).nonzero()[:, 0].tolist()
     if bad:
         raise ValueError(f"The member {member} gives scores that are no numbers (NaN or infinite) for "
-                         f"{len(bad)} of {counted(len(raw), 'photo')}, such as '{photos[bad[0]]}': its weights are "
-                         "broken. Leave it out.")
+                         f"{len(bad)} of {counted(len(raw), 'photo')}, such as '{photos[bad[0]]}': its "
+                         "weights are broken. Leave it out.")

@@ -65,8 +65,8 @@ class Weighing:
         which none is fixed or broken.
         """
         if (kind := answers.outputs.kind) not in ("one", "yes/no"):
-            raise ValueError(f"The members give {KINDS[kind]}, not one class of several: `score` and `loss` of "
-                             "the answers judge their weights.")
+            raise ValueError(f"The members give {KINDS[kind]}, not one class of several: `score` and `loss` "
+                             "of the answers judge their weights.")
         if not len(answers):
             raise ValueError("There is no photo to weigh the members by: give some whose classes are known.")
         self.answers = answers

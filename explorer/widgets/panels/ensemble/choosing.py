@@ -80,7 +80,7 @@ class Choice:
                             continuous_update=False, options=tuple(list_models(task=CLASSES)),
                             layout=at_most(320))
         self.about = W.HTML()
-        self.source = labelled("Photos with known classes", W.Dropdown, options=SOURCES, layout=at_most(460))
+        self.source = labelled("Photos with known classes", W.Dropdown, options=SOURCES, layout=at_most(600))
         self.part = labelled("of these", W.Dropdown, options=PARTS, layout=at_most(240))
         self.folder = labelled("Folder", W.Text, continuous_update=False, layout=at_most(420),
                                placeholder=CHOICES[CLASSES].example)

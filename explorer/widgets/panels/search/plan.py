@@ -62,8 +62,8 @@ class Plan:
         from explorer.training.run.fingerprints import of_tensors
 
         own = None if self.own is None else (self.own.config, of_tensors(self.own.state_dict()))
-        return repr((self.space, self.fixed, self.models, own, str(self.data), self.method, self.by, self.seed,
-                     str(self.folder)))
+        return repr((self.space, self.fixed, self.models, own, str(self.data), self.method, self.by,
+                     self.seed, str(self.folder)))
 
     def on_a_copy(self) -> Plan:
         """The same with a copy of the model on the screen, which others go on looking through."""
