@@ -21,7 +21,7 @@ class Pair(W.Box):
     """The panels of two models side by side in one tab; below each other where there is no room."""
 
     def __init__(self, first: Any, second: Any):
-        self.panels = (first, second)
+        self.panels: tuple[Any, ...] = (first, second)
         super().__init__(self.panels)
         self.add_class("vx-pair")
 
