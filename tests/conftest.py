@@ -29,6 +29,20 @@ def jupyter_env(tmp_path_factory) -> dict[str, str]:
     return private_folders(tmp_path_factory.mktemp("jupyter"))
 
 
+@pytest.fixture
+def quick_sqlite():
+    """SQLite hands its pages to the system and does not wait for the disk: a power cut is no test here."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def quick(connection, _record):
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", quick)
+    yield
+    event.remove(Engine, "connect", quick)
+
+
 # What starts processes of its own (JupyterLab, Chromium, the nodes of a cluster), which keep both cores busy.
 MANY_PROCESSES = "tests/browser/", "tests/cluster/"
 # What takes long begins first: two processes that take whole files then end at nearly the same time.

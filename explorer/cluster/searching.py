@@ -22,13 +22,14 @@ from explorer.cluster.desks import Desk
 from explorer.cluster.trial_workers import Ended, Sent, TrialWorker, why_not_sent
 from explorer.models.contract import VisionModel
 from explorer.training.choosing.attempts import Attempt, TrialTeller
-from explorer.training.choosing.search_plan import SearchPlan, planned
+from explorer.training.choosing.search_plan import OWN, SearchPlan, planned
 from explorer.training.choosing.search_result import SearchResult
 from explorer.training.choosing.trials import Trial
 from explorer.training.choosing.trying import Outcome
 
 log = logging.getLogger(__name__)
 
+BESIDE = (*(name for name in OWN if name != "keep"), "workers", "cpus_per_worker", "max_failures")
 GRACE = 5.0  # seconds that a worker has to break off its trial, until it is ended
 
 
@@ -82,7 +83,7 @@ def search(
         raise ValueError(f"device is {device!r}: expected 'cpu', or 'cuda' for one GPU a trial.")
     plan = planned(space, resolved(data), method=method, trials=trials, model=model, folds=folds, by=by,
                    prune=prune, storage=storage, keep=None, seed=seed, pretrained=pretrained, device=device,
-                   should_stop=should_stop, settings=settings)
+                   should_stop=should_stop, settings=settings, own=BESIDE)
     try:
         ray = connect(workers, cpus=cpus_per_worker, gpus=int(device == "cuda"))
         room = ray.cluster_resources()

@@ -22,7 +22,7 @@ from explorer.data.folder_description import FolderDescription
 from explorer.data.folder_words import role_of
 from explorer.data.folders import NAMED, DataError, is_picture, listed
 from explorer.data.number_rows import numbers_of_rows, spread_over, tells_numbers
-from explorer.data.photo_sets import FromFiles, PhotoSet, Splits, of_what
+from explorer.data.photo_sets import FromFiles, PhotoSet, Splits, check_given, of_what
 from explorer.data.photo_tables import read_table
 from explorer.data.rows import FromDataset, Label, labels_of_rows
 from explorer.data.samples import assets_dir
@@ -267,6 +267,7 @@ def as_photos(dataset: Any, outputs: str | None = None) -> PhotoSet:
     """
     if isinstance(dataset, PhotoSet):
         return dataset
+    check_given(dataset)
     numbers = outputs == "numbers" or outputs is None and tells_numbers(dataset)
     labels, names = numbers_of_rows(dataset) if numbers else labels_of_rows(dataset)
     called = tuple(f"photo {i}" for i in range(len(labels)))

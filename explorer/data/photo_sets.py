@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -148,6 +149,13 @@ class Splits:
     def __repr__(self) -> str:
         return f"Splits({self.name!r}, {len(self.train)} to learn from, {len(self.val)} to judge by, " \
                f"{of_what(self.train)})"
+
+
+def check_given(photos: Any) -> None:
+    """Raise DataError for what is no photos but holds some, such as a run, or the result of `evaluate`."""
+    inside = getattr(photos, "data", None)
+    if isinstance(inside, PhotoSet | Splits) and not isinstance(photos, PhotoSet | Splits):
+        raise DataError(f"Expected photos, not {type(photos).__name__}, which holds some: give its .data.")
 
 
 def of_what(photos: PhotoSet) -> str:

@@ -20,7 +20,7 @@ from explorer.data.collection import describe, is_many
 from explorer.data.datasets import BUNDLED, labelled, open_data
 from explorer.data.folders import printable
 from explorer.data.images import load_image
-from explorer.data.photo_sets import Joined, PhotoSet, Splits, joined
+from explorer.data.photo_sets import Joined, PhotoSet, Splits, check_given, joined
 from explorer.data.places.place_set import PlaceSet, PlaceSplits
 from explorer.files import given_path
 
@@ -68,6 +68,7 @@ def collect(photos: Any) -> Collection:
         photos = [path]
     if isinstance(photos, np.ndarray) and photos.ndim == 4:  # a stack of photos
         return _of_list(list(photos))
+    check_given(photos)
     return _of_list(list(photos) if is_many(photos) else [photos])
 
 

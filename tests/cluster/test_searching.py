@@ -181,6 +181,13 @@ def test_what_cannot_be_sent_or_seen_is_a_sentence(nodes, tmp_path):
         worker._opened()
 
 
+def test_a_setting_that_it_does_not_have_is_named_beside_its_own():
+    from explorer import cluster
+
+    with pytest.raises(TypeError, match=r"no setting 'keep'. Beside method, .*, workers, cpus_per_worker"):
+        cluster.search({"train": ["head"]}, colours(), keep="best")
+
+
 def test_a_wrong_argument_is_answered_before_the_cluster_is_asked(tmp_path, monkeypatch):
     from explorer import cluster
 

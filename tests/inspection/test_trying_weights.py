@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -94,3 +96,21 @@ def test_a_yes_or_no_is_weighed_too():
     weighing = Weighing(MemberAnswers(("a", "b"), ("x", "y", "z"), raw, truth, outputs, "mean"))
     assert weighing.best == 1 and weighing.weigh([1, 0]).said.tolist() == [1, 0, 1]
     assert weighing.weigh([0.1, 0.9]).accuracy == 1 and weighing.weigh([1, 0]).broken == (0,)
+
+def test_another_name_of_a_way_is_that_way_and_no_way_is_a_sentence():
+    given = answers()
+    for other, own in (("hard", "vote"), ("Hard voting", "vote"), ("soft", "mean")):
+        assert torch.equal(given.combined(combine=other), given.combined(combine=own))
+    assert not torch.equal(given.combined(combine="hard"), given.combined())
+    for call in (lambda: given.accuracy(combine="median"), lambda: Weighing(given).weigh(combine="median"),
+                 lambda: Weighing(given).fit("median")):
+        with pytest.raises(ValueError, match="combine is 'median': expected one of 'mean', 'logits', 'vote'"):
+            call()
+
+
+@pytest.mark.parametrize("kind, says", [("several", "several classes at once"), ("numbers", "regression")])
+def test_answers_of_which_none_is_fixed_or_broken_are_a_sentence(kind, says):
+    given = answers()
+    other = replace(given, truth=torch.zeros(60, 4), outputs=Outputs(kind, given.outputs.labels))
+    with pytest.raises(ValueError, match=f"{says}.*not one class of several"):
+        Weighing(other)

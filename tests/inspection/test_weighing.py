@@ -117,6 +117,22 @@ def test_photos_that_tell_of_something_else_are_refused(data, outputs, says):
         explorer.fit_weights(team, data())
 
 
+def test_the_result_of_evaluate_is_no_photos_but_has_some(tmp_path):
+    team, photos = explorer.Ensemble([eye(noise=0.3, seed=seed) for seed in range(2)]), painted(6)
+    judged = explorer.evaluate(team, photos)
+    for call in (lambda: explorer.fit_weights(team, judged), lambda: explorer.evaluate(team, judged),
+                 lambda: explorer.run_folder(team, judged), lambda: explorer.finetune(eye(), judged)):
+        with pytest.raises(DataError, match="not Evaluation, which holds some: give its .data"):
+            call()
+    assert len(explorer.fit_weights(team, judged.data, cache_dir=tmp_path).answers) == 6
+
+
+def test_one_photo_is_one_photo(tmp_path):
+    team = explorer.Ensemble([eye(noise=0.3, seed=seed) for seed in range(2)])
+    found = explorer.fit_weights(team, Splits("both", painted(3), painted(1)), cache_dir=tmp_path)
+    assert found.notes[0] == "By the 1 photo of the val part." and found.notes[1].startswith("1 photo. The")
+
+
 def test_a_photo_that_is_broken_is_left_out_of_the_truth_too(tmp_path):
     photos = several(6)
 

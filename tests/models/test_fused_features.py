@@ -84,6 +84,9 @@ def test_a_wide_row_is_made_smaller_so_that_steps_of_the_head_are_not_larger():
     parts = [(part - part.mean(1, keepdim=True)) / (part.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
              for part in (x[:, :320], x[:, 320:])]
     assert torch.allclose(head(x), head.fc(torch.cat(parts, 1) / 2), atol=1e-5)
+    head = PartsHead((320, 320), 2, "attend")  # whose second layer reads 256 numbers that have moved
+    wanted = head.fc(sum(layer(part / 32) for layer, part in zip(head.tokens, parts)) / 2)
+    assert torch.allclose(head(x), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("given, says", [
@@ -94,6 +97,12 @@ def test_a_wide_row_is_made_smaller_so_that_steps_of_the_head_are_not_larger():
 def test_what_can_not_be_fused_is_said(given, says):
     with pytest.raises(ValueError, match=says):
         explorer.fuse_features([net(0), net(1)], **given)
+
+
+def test_a_fused_network_is_no_member_and_is_not_called_an_ensemble():
+    both = explorer.fuse_features([net(0), net(1)], num_classes=4)
+    with pytest.raises(ValueError, match="both has several bodies under one head .*: only networks"):
+        explorer.Ensemble({"both": both, "one": net(2)})
 
 
 # --- soups --------------------------------------------------------------------------------------------------

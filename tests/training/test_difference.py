@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import explorer
+from explorer.inspection.compare.difference import standing_of
 from explorer.inspection.compare.mcnemar import mcnemar
 from tests.html import parse
 
@@ -126,3 +127,14 @@ def test_it_shows_itself_and_escapes_names(answers):
     assert "real" in str(found) and "95 %" in str(found)
     alike = explorer.differ(judged(a, "a"), judged(a, "b"))
     assert alike.better == "" and "same" in alike.sentence and not alike.real and alike.notes
+
+
+def test_the_best_of_several_is_not_called_ahead_of_one_that_is_as_good():
+    rights = {"a": np.arange(60) < 40, "b": np.arange(60) >= 20, "c": np.arange(60) < 5}
+    best, twin, worse = (judged(right, name) for name, right in rights.items())
+    tie, gap = explorer.differ(best, twin), explorer.differ(best, worse)
+    assert standing_of("a", [("b", tie), ("c", gap)]) == (
+        "a is right most often, as often as b, and is really better than c (p = below 0.001): McNemar's "
+        "exact test, corrected for 2 tests (Holm).")
+    assert standing_of("a", [("b", tie), ("d", tie)]).startswith("a is right most often, as often as b, d: M")
+    assert "may be ahead" not in standing_of("a", [("b", tie), ("d", tie)])

@@ -8,6 +8,7 @@ import copy
 import math
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from torch import nn
 import explorer
 from explorer.data.folders import DataError
 from explorer.data.photo_sets import Splits
+from explorer.inspection.look.own_inputs import transform_for
+from explorer.models.ensembles.stacked_model import StackedModel
 from explorer.models.outputs import Outputs
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch
@@ -286,7 +289,12 @@ REFUSED = {
     "a detector teaches": (lambda: lesson(by="retinanet"), ValueError, "is for detection"),
     "no head": (lambda: lesson(by=explorer.create_model("resnet18", num_classes=0)), ValueError,
                 "has no classifier"),
-    "a setting": (lambda: lesson(hints="features"), TypeError, "no setting 'hints'"),
+    "a setting": (lambda: lesson(hints="features"), TypeError, "distill has no setting 'hints'"),
+    "T": (lambda: lesson(T=4), TypeError, "distill has no setting 'T'. Did you mean 'temperature'"),
+    "no such name": (lambda: lesson(by="resnet5O"), ValueError,
+                     "The teacher 'resnet5O' can't be had. .*Did you mean 'resnet50'"),
+    "no weights": (lambda: lesson(by="no_weights"), explorer.WeightsError,
+                   "The teacher 'no_weights' can't be had. .*no network"),
     "channels": (lambda: lesson(input_size=(3, 32, 32), by=explorer.wrap(
         nn.Sequential(nn.Conv2d(1, 3, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten()), input_size=(1, 32, 32),
         labels=list(NAMES))), ValueError, "both see the same photos"),
@@ -294,7 +302,15 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", list(REFUSED))
-def test_what_cannot_be_is_refused_in_a_sentence(case):
+def test_what_cannot_be_is_refused_in_a_sentence(case, monkeypatch):
+    from explorer.training.run import teachers
+
+    def nowhere(name, **_options):
+        if name != "no_weights":
+            return explorer.create_model(name)
+        raise explorer.WeightsError("They are not on this computer, and there is no network.")
+
+    monkeypatch.setattr(teachers, "create_model", nowhere)
     call, kind, words = REFUSED[case]
     with pytest.raises(kind, match=words):
         call()
@@ -306,6 +322,21 @@ def test_a_student_is_not_its_own_teacher():
         with pytest.raises(ValueError, match="share weights"):
             lesson(net=net, by=by)
     assert lesson(net=copy.deepcopy(net), by=net, epochs=1).wait().state == "finished"
+
+
+def test_a_stack_teaches_under_its_name():
+    from tests.training.test_stacked_model import taught
+
+    meta, _ = taught("logistic", "one")
+    members = {"a": teacher(), "b": teacher(NAMES[::-1], size=(3, 48, 48), seed=6)}
+    stack = StackedModel(members, meta=meta.head(), labels=NAMES).eval()
+    done = lesson(by=SimpleNamespace(name="my stack", model=stack), epochs=1).wait()
+    assert done.taught_by.startswith("my stack (") and done.state == "finished"
+    photo = colours().train.open_one(0)
+    inputs = transform_for(stack)(photo)[None]
+    said = Lesson(stack, "", Outputs("one", NAMES), (0, 1, 2), 1.0, 1.0).scores(inputs)
+    wanted = explorer.look(stack, photo).probabilities
+    assert torch.allclose(said.softmax(1)[0], wanted, atol=1e-5)
 
 
 def test_a_teacher_whose_scores_are_no_numbers_is_named():

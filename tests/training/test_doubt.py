@@ -85,11 +85,12 @@ def test_where_all_are_right_the_end_of_the_scale_is_said():
     assert found.temperature == 0.05 and "end of what was tried" in found.notes[0]
 
 
-def colour_net(drop: float = 0.0, seed: int = 0, labels=("red", "green", "blue"), body_drop: float = 0.0):
+def colour_net(drop: float = 0.0, seed: int = 0, labels=("red", "green", "blue"), body_drop: float = 0.0,
+               size: int = 24):
     torch.manual_seed(seed)
     layers = [nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Dropout2d(body_drop), nn.AdaptiveAvgPool2d(1),
               nn.Flatten(), nn.Dropout(drop), nn.Linear(8, 3)]
-    return explorer.wrap(nn.Sequential(*layers), input_size=(3, 24, 24), labels=list(labels)).eval()
+    return explorer.wrap(nn.Sequential(*layers), input_size=(3, size, size), labels=list(labels)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,21 @@ def test_dropout_that_stays_on_spreads_the_answers_and_leaves_the_model_as_it_wa
     assert not torch.equal(first.answers, other.answers)
     sure = explorer.evaluate(model, photos, split="all").probabilities.double()
     assert (explorer.uncertain(model, photos, passes=200, batch_size=24).mean - sure).abs().max() < 0.1
+
+
+def test_the_members_of_an_ensemble_see_their_own_photos_in_passes_with_dropout_too(photos):
+    """Dropout that drops next to nothing: the passes say what the ensemble says."""
+    members = {str(size): colour_net(seed=size, drop=1e-9, size=size) for size in (20, 32)}
+    team = explorer.Ensemble(members)
+    found = explorer.uncertain(team, photos, passes=2)
+    sure = explorer.evaluate(team, photos, split="all").probabilities.double()
+    assert torch.allclose(found.mean, sure, atol=1e-5)
+
+
+def test_a_stop_before_two_have_answered_is_not_taken_for_one_model(photos, tmp_path):
+    with pytest.raises(ValueError, match="Stopped before two members had answered.* no disagreement"):
+        explorer.uncertain([colour_net(), colour_net(seed=1)], photos, by="disagreement", cache_dir=tmp_path,
+                           batch_size=5, should_stop=lambda: True)
 
 
 def test_a_net_without_dropout_is_told_so(photos):

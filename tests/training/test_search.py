@@ -23,6 +23,7 @@ from tests.training.test_finetune import painted
 from tests.training.tiny_net import HOW, tiny
 
 pytest.importorskip("optuna")
+pytestmark = pytest.mark.usefixtures("quick_sqlite")
 ROOT = Path(__file__).resolve().parents[2]
 GRID = {"lr": [1e-6, 0.1], "optimizer": ["adam", "sgd", "adamw"]}
 
@@ -115,6 +116,8 @@ def test_a_trial_that_fails_is_named_and_the_rest_goes_on():
     assert "failed" in page.text and "lr is -1.0" in page.text
     with pytest.raises(TrainingError, match="All 2 trials failed. The first: lr is"):
         searched({"lr": [-1.0, -2.0]})
+    with pytest.raises(TrainingError, match="^The only trial failed: lr is"):
+        searched({"lr": [-1.0]})
 
 
 @pytest.mark.parametrize("space, said", [

@@ -150,6 +150,8 @@ def test_a_member_that_fails_is_named():
         stacked(models={"small": tiny()})
     with pytest.raises(ValueError, match="expected one of logistic, mlp"):
         stacked(meta="forest")
+    with pytest.raises(ValueError, match="member team is an ensemble itself"):  # before any is taught
+        stacked(models={"small": "no such name", "team": explorer.Ensemble([tiny(0), tiny(1)])})
     with pytest.raises(TrainingError, match="Stopped before"):
         stacked(should_stop=lambda: True)
 

@@ -103,10 +103,18 @@ def test_frozen_statistics_stay(colours):
     assert "module.4.running_mean" in changed and not any(name.startswith("module.1.") for name in changed)
 
 
+STOPPED = {"train": "all", "augment": "light", "swa_rate": "cyclic"}
+
+
+@pytest.fixture(scope="module")
+def whole(colours):
+    """A run that nobody stops."""
+    return learnt(colours, **STOPPED).wait()
+
+
 @pytest.mark.parametrize("batches", [5, 8, 13])
-def test_a_stop_changes_no_bit_of_the_end(batches, colours, tmp_path):
-    settings = {"train": "all", "augment": "light", "swa_rate": "cyclic"}
-    whole, known, box = learnt(colours, **settings).wait(), threading.Event(), []
+def test_a_stop_changes_no_bit_of_the_end(batches, whole, colours, tmp_path):
+    settings, known, box = STOPPED, threading.Event(), []
 
     def listener(event):
         if isinstance(event, Batch):
@@ -123,9 +131,8 @@ def test_a_stop_changes_no_bit_of_the_end(batches, colours, tmp_path):
     assert [row["lr"] for row in on.history] == [row["lr"] for row in whole.history]
 
 
-def test_a_stop_while_the_statistics_are_taken_changes_no_bit_either(colours, tmp_path, monkeypatch):
-    settings = {"train": "all", "augment": "light"}
-    whole, known, box, calls = learnt(colours, **settings).wait(), threading.Event(), [], []
+def test_a_stop_while_the_statistics_are_taken_changes_no_bit_either(whole, colours, tmp_path, monkeypatch):
+    settings, known, box, calls = STOPPED, threading.Event(), [], []
 
     def stopping(*given):
         known.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 
 import ipywidgets as W
 import pytest
@@ -105,6 +106,8 @@ def test_members_of_other_classes_are_named_in_one_sentence(dash):
     said = text_of(panel.message)
     assert "tf_efficientnet_lite0 tells 1,000 (tench" in said and panel.shown is None
     assert "one and <b>two</b> tell 5 (daisy, dandelion, roses" in said and "<b>" not in panel.message.value
+    tick(panel, "one", "<b>two</b>")
+    assert not panel.message.value  # it was of other members
 
 
 def test_a_member_that_fails_is_named_and_the_others_go_on(dash, monkeypatch):
@@ -204,6 +207,20 @@ def test_a_slider_moves_everything_and_no_network_runs(dash, panel):
     assert not views.zero.value and not views.open.disabled
 
 
+def test_another_photo_while_all_weights_are_0_is_told_by_the_weights_before(dash, panel):
+    for value, slider in zip((0.25, 0.0), panel.views.sliders):
+        slider.value = value
+    panel.views.sliders[0].value = 0.0
+    before = panel.views.bars.value
+    dash.session.open_image(explorer.sample_photos()[1])
+    dash.wait()
+    assert panel.wait() and panel.screen.image is dash.session.image
+    alone = explorer.look(panel.members["one"], dash.session.image).logits
+    torch.testing.assert_close(panel.now.raw, alone.log_softmax(-1), atol=1e-4, rtol=1e-4)
+    assert panel.now.weights.values == (0.25, 0.0) and panel.views.bars.value != before
+    assert "All weights are 0" in text_of(panel.views.zero)
+
+
 def test_what_is_shown_is_what_evaluate_and_differ_say(panel):
     panel.views.sliders[1].value = 0.4
     assert panel.wait()
@@ -243,6 +260,11 @@ def test_fixed_and_broken_photos_are_shown_and_a_click_opens_one(dash, panel):
     assert panel.wait()
     assert dash.session.image_name == panel.shown.asked.weighing.answers.photos[numbers[0]]
     assert panel.screen.image is dash.session.image
+    panel.choice.source.value = "none"
+    panel.ask.click()
+    assert panel.wait() and panel.shown.asked.weighing is None
+    part._on_message("pick", {"index": 0}, [])  # of answers that are gone
+    assert panel.wait() and not panel.message.value
 
 
 def test_fitted_weights_set_the_sliders_and_are_called_flattering(panel):
@@ -307,6 +329,22 @@ def test_a_model_that_answers_otherwise_gets_a_sentence(outputs, said):
     assert said in text_of(dash.ensemble.choice.about)
     assert not any("on the screen" in name for name in ticks(dash.ensemble))
     dash.close()
+
+
+def test_runs_that_answer_otherwise_are_named_and_not_ticked(dash, learnt):
+    fused = explorer.fuse_features([run.model for run in learnt], num_classes=5)
+    several = explorer.wrap(tiny(3, classes=5).module, input_size=(3, 32, 32), outputs="several")
+    others = [SimpleNamespace(name=name, model=model, recipe=learnt[0].recipe, state="finished")
+              for name, model in (("fused", fused), ("many", several), ("more", several))]
+    dash.session._publish(runs=(*dash.session.runs, *others))
+    panel = dash.ensemble
+    assert panel.wait() and [name for name, yes in ticks(panel).items() if yes] == ["one", "<b>two</b>"]
+    said = text_of(panel.choice.about)
+    assert "fused, taught here, has several bodies under one head" in said
+    assert "many (and 1 other run), taught here, tells several classes at once" in said
+    dash.session.open_model(fused)
+    dash.wait()
+    assert panel.wait() and "on the screen, has several bodies under one head" in text_of(panel.choice.about)
 
 
 def test_a_run_that_learnt_from_the_photos_is_named(dash, learnt):

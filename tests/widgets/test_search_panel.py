@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 from ipywidgets.widgets import widget as registry
 
 import explorer
@@ -15,15 +16,16 @@ from explorer.training.choosing import trying
 from explorer.widgets.panels.search.values import values_of
 from tests.html import parse
 
-from .test_finetune_panel import folder, tiny  # noqa: F401
+from .test_finetune_panel import folder, small_net, tiny  # noqa: F401
 from .test_parts_base import from_browser
 
 pytest.importorskip("optuna")
+pytestmark = pytest.mark.usefixtures("quick_sqlite")
 
 
 @pytest.fixture
 def dash():
-    dash = explorer.Dashboard(tiny())
+    dash = explorer.Dashboard(tiny(), images=explorer.sample_photos()[:1])
     dash.wait()
     yield dash
     dash.close()
@@ -35,7 +37,7 @@ def panel(dash, folder):  # noqa: F811
     panel = dash.search
     dash.tabs.selected_index = dash.tabs.children.index(panel)
     panel.where.data.value, panel.where.folder.value = "a folder", str(folder)
-    ask(panel, lr="0.000001, 0.1", weight_decay="", label_smoothing="", epochs="2")
+    ask(panel, lr="0.000001, 0.1", weight_decay="", label_smoothing="", epochs="1")
     panel.fields.trials.value = 4
     assert panel.wait()
     panel.dash = dash
@@ -143,7 +145,7 @@ def test_the_default_is_small_and_of_the_model_on_the_screen():
 
 
 def test_a_search_is_a_table_a_chart_and_lines_that_give_it_again(panel):
-    ask(panel, lr="0.000001, 0.1", label_smoothing="0, 0.1")
+    ask(panel, lr="0.000001, 0.1", label_smoothing="0, 0.1", epochs="2")
     panel.fields.method.value = "grid"
     told = []
     panel.view.table.observe(lambda change: told.append(rows(panel)), "_table")
@@ -249,6 +251,17 @@ def test_a_search_that_was_stopped_keeps_what_is_there_and_goes_on(panel, monkey
     assert said(panel.work.message) == "3 trials: 3 done." and panel.view.trials[0] == first
 
 
+def test_another_network_of_the_same_kind_is_another_search(panel, dash):
+    before = panel._plan().key
+    torch.manual_seed(1)
+    dash.session.open_model(small_net(8))
+    dash.wait()
+    assert panel._plan().key != before
+    dash.session.open_model(tiny())  # the same weights once more
+    dash.wait()
+    assert panel._plan().key == before
+
+
 def test_a_stop_before_the_first_trial_has_ended_is_no_error(panel, monkeypatch):
     plain = trying.Work.try_out
     monkeypatch.setattr(trying.Work, "try_out", lambda *given: (panel.work.button.click(), plain(*given))[1])
@@ -263,13 +276,13 @@ def test_a_search_in_a_folder_goes_on_in_another_dashboard(panel, tmp_path, fold
     panel.fields.trials.value = 1
     searched(panel)
     assert "storage=" in panel.code() and "mine/search.db" in panel.code() and len(rows(panel)) == 1
-    other = explorer.Dashboard(tiny())
+    other = explorer.Dashboard(tiny(), images=explorer.sample_photos()[:1])
     try:
         other.wait()
         again = other.search
         again.build()
         again.where.data.value, again.where.folder.value = "a folder", str(folder)
-        ask(again, lr="0.000001, 0.1", weight_decay="", label_smoothing="", epochs="2")
+        ask(again, lr="0.000001, 0.1", weight_decay="", label_smoothing="", epochs="1")
         again.fields.folder.value = str(tmp_path / "mine")
         view = searched(again)
         assert len(view.trials) == 2 and view.trials[0] == panel.view.trials[0]
@@ -368,7 +381,7 @@ def test_a_network_for_boxes_leaves_the_search_to_others(dash):
 
 def test_closing_in_the_middle_leaves_nothing(folder, monkeypatch):  # noqa: F811
     before = set(registry._instances)
-    dash = explorer.Dashboard(tiny())
+    dash = explorer.Dashboard(tiny(), images=explorer.sample_photos()[:1])
     dash.wait()
     panel = dash.search
     panel.build()

@@ -162,12 +162,14 @@ def standing_of(best: str, pairs: Sequence[tuple[str, Difference]]) -> str:
     for rank, i in enumerate(sorted(range(len(exact)), key=exact.__getitem__)):
         corrected[i] = least = max(least, min(1.0, (len(exact) - rank) * exact[i]))
     told = [(f"{name} (p = {p_text(p)})", p < SURE and found.better == best)
-            for (name, found), p in zip(pairs, corrected)]
+            for (name, found), p in zip(pairs, corrected) if found.better]
+    tied = [name for name, found in pairs if not found.better]
     really, perhaps = ([text for text, real in told if real is wanted] for wanted in (True, False))
     parts = [f"is really better than {', '.join(really)}"] if really else []
     parts += [f"may be ahead of {', '.join(perhaps)} by chance alone"] if perhaps else []
-    return (f"{best} is right most often, and {', but '.join(parts)}: McNemar's exact test, corrected for "
-            f"{len(pairs)} tests (Holm).")
+    first = f"{best} is right most often" + (f", as often as {', '.join(tied)}" if tied else "")
+    return (f"{', and '.join([first, ', but '.join(parts)] if parts else [first])}: McNemar's exact test, "
+            f"corrected for {len(pairs)} tests (Holm).")
 
 
 def p_text(value: float) -> str:

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from explorer.display.words import counted
 from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look.model import outputs_of
 from explorer.inspection.look.passes import Stopped
 from explorer.inspection.weighing.known import known
 from explorer.models.contract import VisionModel
 from explorer.models.ensembles.aligning import read_weights
-from explorer.models.ensembles.combining import combine_scores
+from explorer.models.ensembles.combining import combination, combine_scores
 from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.ensembles.stacked_model import StackedModel
 from explorer.models.outputs import Outputs
@@ -52,9 +53,12 @@ class MemberAnswers:
         return len(self.photos)
 
     def combined(self, weights: Any = None, combine: str | None = None) -> Tensor:
-        """Raw scores [N, W] of all members together, with other weights, or combined in another way."""
+        """Raw scores [N, W] of all members together, with other weights, or combined in another way, as
+        `explorer.Ensemble` takes both. Raises ValueError for weights or a way that are none.
+        """
+        how = self.combine if combine is None else combination(combine)
         read = read_weights(weights, self.names, self.logits.shape[-1])
-        return combine_scores(list(self.logits), self.outputs, combine or self.combine, read)
+        return combine_scores(list(self.logits), self.outputs, how, read)
 
     def probabilities(self, weights: Any = None, combine: str | None = None) -> Tensor:
         """[N, K] of the ensemble with these weights. Raises ValueError for numbers, which have none."""
@@ -84,7 +88,7 @@ class MemberAnswers:
         """The mean negative log-likelihood of what is right, of several classes the mean over them; of
         numbers the mean squared error, in the unit of the raw scores.
         """
-        return self._loss(self.combined(weights, combine))
+        return self.loss_of(self.combined(weights, combine))
 
     @property
     def scores(self) -> tuple[float, ...]:
@@ -94,7 +98,7 @@ class MemberAnswers:
     @property
     def losses(self) -> tuple[float, ...]:
         """The loss of each member alone."""
-        return tuple(self._loss(one) for one in self.logits)
+        return tuple(self.loss_of(one) for one in self.logits)
 
     @property
     def targets(self) -> Tensor:
@@ -110,7 +114,8 @@ class MemberAnswers:
             return float((self.outputs.likeliest(raw) == self.truth).double().mean())
         return float(((raw > 0) == self.truth.bool()).all(1).double().mean())
 
-    def _loss(self, raw: Tensor) -> float:
+    def loss_of(self, raw: Tensor) -> float:
+        """`loss` of raw scores [N, W] that are combined already."""
         raw = raw.double()
         if self.outputs.numbers:
             return float(F.mse_loss(raw, self.truth))
@@ -167,7 +172,7 @@ def member_answers(
     kept = torch.ones(len(truth), dtype=torch.bool)
     if features.held_out is not None and bool(features.held_out.any()):
         kept = features.held_out
-        notes.append(f"By the {int(kept.sum())} photos of the val part.")
+        notes.append(f"By the {counted(int(kept.sum()), 'photo')} of the val part.")
     notes += [f"Left out, {name}: {why}" for name, why in features.problems[:5]]
     chosen = kept.nonzero()[:, 0].tolist()
     return MemberAnswers(model.names, tuple(features.names[i] for i in chosen),
@@ -178,5 +183,5 @@ def _check_finite(raw: Tensor, member: str, photos: tuple[str, ...]) -> None:
     bad = (~torch.isfinite(raw).flatten(1).all(1)).nonzero()[:, 0].tolist()
     if bad:
         raise ValueError(f"The member {member} gives scores that are no numbers (NaN or infinite) for "
-                         f"{len(bad)} of {len(raw)} photos, such as '{photos[bad[0]]}': its weights are "
-                         "broken. Leave it out.")
+                         f"{len(bad)} of {counted(len(raw), 'photo')}, such as '{photos[bad[0]]}': its "
+                         "weights are broken. Leave it out.")

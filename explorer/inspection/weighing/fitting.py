@@ -15,7 +15,7 @@ import torch
 
 from explorer.arguments import checked
 from explorer.display.html import RichRepr, cell_html, cells_html, name_html, notes_html, table_html
-from explorer.display.words import number_text, percent
+from explorer.display.words import counted, number_text, percent
 from explorer.inspection.look.model import outputs_of
 from explorer.inspection.weighing.answers import MemberAnswers, as_ensemble, member_answers
 from explorer.models.contract import VisionModel
@@ -44,8 +44,9 @@ class WeightFit(RichRepr):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the figures must know."""
-        said = (f"{len(self.answers)} photos. The weights were fitted on these very photos, so the figures "
-                "with them are a little too good: judge by others, explorer.evaluate(model, data).")
+        said = (f"{counted(len(self.answers), 'photo')}. The weights were fitted on these very photos, so "
+                "the figures with them are a little too good: judge by others, explorer.evaluate(model, "
+                "data).")
         return (*self.answers.notes, said)
 
     def _texts(self, score: float, loss: float) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from explorer.data.photo_sets import PhotoSet, Splits, of_what
 from explorer.data.photo_tables import read_table, read_table_for
 from explorer.data.photos import Collection, collect
 from explorer.data.table_columns import PhotoTable
+from explorer.display.words import counted
 from explorer.models.outputs import KINDS, Outputs
 
 
@@ -68,7 +69,7 @@ def _opened(photos: Any, outputs: Outputs) -> tuple[Any, tuple[str, ...]]:
             outputs.numbers or outputs.several):
         photos = as_photos(photos, wanted)
     if isinstance(photos, Splits) and photos.val.kind != "one":
-        photos, notes = photos.val, (f"By the {len(photos.val)} photos of the val part.", *notes)
+        photos, notes = photos.val, (f"By the {counted(len(photos.val), 'photo')} of the val part.", *notes)
     if outputs.numbers and not (isinstance(photos, PhotoSet) and photos.numbers):
         has = of_what(photos) if isinstance(photos, PhotoSet) else "no numbers"
         raise DataError(f"The members give numbers ({', '.join(outputs.labels[:5])}), and the photos have "

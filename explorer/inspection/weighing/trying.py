@@ -19,7 +19,9 @@ import torch
 from torch import Tensor
 
 from explorer.inspection.weighing.answers import MemberAnswers
+from explorer.models.ensembles.combining import combination
 from explorer.models.ensembles.fitting import fit_simplex
+from explorer.models.outputs import KINDS
 
 FEWEST = 4  # photos of which two halves say anything
 
@@ -59,7 +61,12 @@ class Weighing:
     """
 
     def __init__(self, answers: MemberAnswers):
-        """Raises ValueError for no photo."""
+        """Raises ValueError for no photo, and for members that tell several classes at once or numbers, of
+        which none is fixed or broken.
+        """
+        if (kind := answers.outputs.kind) not in ("one", "yes/no"):
+            raise ValueError(f"The members give {KINDS[kind]}, not one class of several: `score` and `loss` "
+                             "of the answers judge their weights.")
         if not len(answers):
             raise ValueError("There is no photo to weigh the members by: give some whose classes are known.")
         self.answers = answers
@@ -80,7 +87,7 @@ class Weighing:
         raw = answers.combined(weights, combine)
         said = answers.outputs.likeliest(raw)
         right, best = said == answers.truth, self.right[self.best]
-        return Tried(said, right, float(right.double().mean()), _loss(answers, raw), _where(right & ~best),
+        return Tried(said, right, float(right.double().mean()), answers.loss_of(raw), _where(right & ~best),
                      _where(best & ~right), (self.said == said).double().mean(-1), raw)
 
     @cached_property
@@ -109,18 +116,12 @@ class Weighing:
             others = _some(self.answers, judged)
             raw = others.combined(_fitted(_some(self.answers, learnt), combine), combine)
             right += int((others.outputs.likeliest(raw) == others.truth).sum())
-            loss += _loss(others, raw) * len(others)
+            loss += others.loss_of(raw) * len(others)
         return right / len(self), loss / len(self)
 
 
 def _where(yes: Tensor) -> tuple[int, ...]:
     return tuple(yes.nonzero()[:, 0].tolist())
-
-
-def _loss(answers: MemberAnswers, raw: Tensor) -> float:
-    """The mean negative log-likelihood of the right classes, by raw scores [N, W] of the ensemble."""
-    right = answers.outputs.log_probabilities(raw.double()).gather(1, answers.truth[:, None])
-    return float(-right.mean())
 
 
 def _some(answers: MemberAnswers, photos: Tensor) -> MemberAnswers:
@@ -130,4 +131,4 @@ def _some(answers: MemberAnswers, photos: Tensor) -> MemberAnswers:
 
 
 def _fitted(answers: MemberAnswers, combine: str) -> Tensor:
-    return fit_simplex(list(answers.logits), answers.truth, answers.outputs, combine)
+    return fit_simplex(list(answers.logits), answers.truth, answers.outputs, combination(combine))

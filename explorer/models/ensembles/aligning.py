@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,12 @@ class Alignment:
     sign: float = 1.0
     scale: tuple[float, ...] = ()
     shift: tuple[float, ...] = ()
+
+    def places(self, theirs: Sequence[int]) -> list[int]:
+        """Indices of the member's classes as those of the first one's."""
+        if self.sign < 0:
+            return [1 - place for place in theirs]
+        return [*theirs] if self.order is None else [self.order.index(place) for place in theirs]
 
     def __call__(self, raw: Tensor) -> Tensor:
         if self.order is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,6 +30,16 @@ ALSO_CALLED = {"soft": "mean", "soft voting": "mean", "probabilities": "mean", "
                "hard voting": "vote", "votes": "vote", "voting": "vote"}
 #: How much of the mean probability is in a share of votes: it tells apart what has as many votes.
 TIE = 1e-5
+
+
+def combination(given: Any) -> str:
+    """The one of `COMBINATIONS` that is meant, also by another name. Raises ValueError for none of them."""
+    asked = given.strip().lower() if isinstance(given, str) else ""
+    how = ALSO_CALLED.get(asked, asked)
+    if how not in COMBINATIONS:
+        raise ValueError(f"combine is {str(given)[:60]!r}: expected one of "
+                         f"{', '.join(map(repr, COMBINATIONS))}.")
+    return how
 
 
 def combine_scores(raws: Sequence[Tensor], outputs: Outputs, how: str, weights: Tensor) -> Tensor:

@@ -66,12 +66,20 @@ def check_members(members: Mapping[str, VisionModel], *, heads: bool = True) -> 
         if model.task != lead.task:
             raise ValueError(f"The member {name} is for {model.task}, and {first} for {lead.task}: an "
                              "ensemble's members have one task.")
-        if hasattr(model, "members"):
-            raise ValueError(f"The member {name} is an ensemble itself: give its members one by one.")
+        check_single(name, model)
         model.notice_head()
         if heads and not model.num_classes:
             raise ValueError(f"The member {name} has no classifier (num_classes=0), so it has no answer to "
                              "combine: explorer.fuse_features(models) joins the features of such networks.")
+
+
+def check_single(name: str, model: nn.Module) -> None:
+    """Raise ValueError, with the member's name, for one that holds several networks itself."""
+    if hasattr(model, "taken"):
+        raise ValueError(f"The member {name} has several bodies under one head (fuse_features): only "
+                         "networks with one body can be members.")
+    if hasattr(model, "members"):
+        raise ValueError(f"The member {name} is an ensemble itself: give its members one by one.")
 
 
 def check_device(name: str, device: torch.device, first: str, wanted: torch.device) -> None:

@@ -12,7 +12,7 @@ from explorer.arguments import checked
 from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
 from explorer.models.ensembles.assembling import assemble
-from explorer.models.ensembles.combining import ALSO_CALLED, COMBINATIONS
+from explorer.models.ensembles.combining import combination
 from explorer.models.ensembles.given import Several
 from explorer.models.ensembles.members import opened_members
 
@@ -44,15 +44,11 @@ def Ensemble(
     Raises TypeError or ValueError, with the member's name, for one that can't be had, has no weights, tells
     other classes or in another way, or is on another device; WeightsError where weights can't be had.
     """
-    asked = combine.strip().lower() if isinstance(combine, str) else ""
-    how = ALSO_CALLED.get(asked, asked)
-    if asked in LEARNT:
+    if isinstance(combine, str) and combine.strip().lower() in LEARNT:
         raise ValueError(f"combine is {combine!r}: a layer over the members' outputs has to be trained, and "
                          "it reads as many numbers as all members have classes together, not one a member. "
                          "explorer.fuse_features(models, num_classes=n) puts one new head on what the "
                          "members see, and explorer.finetune trains it.")
-    if how not in COMBINATIONS:
-        raise ValueError(f"combine is {str(combine)[:60]!r}: expected one of "
-                         f"{', '.join(map(repr, COMBINATIONS))}.")
+    how = combination(combine)
     members = opened_members(models, lambda name: create_model(name, pretrained=True).eval())
     return assemble(members, combine=how, weights=weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,7 +20,6 @@ from explorer.inspection.look.model import model_name, outputs_of
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.inside import look_through
 from explorer.training.choosing.learning import Hear, Learnt, Seen, learn, look_once, scores_from
-from explorer.training.choosing.other_words import hint_for
 from explorer.training.choosing.scored import Judged, judged_by
 from explorer.training.evaluation.asking import ask_all
 from explorer.training.loop.errors import TrainingError
@@ -28,7 +27,7 @@ from explorer.training.loop.objective import kind_of
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run.checks import check_place
 from explorer.training.run.head import begun_with, keeps_head, labels_known, made_ready
-from explorer.training.run.plan import make_plan
+from explorer.training.run.plan import check_settings, make_plan
 from explorer.training.run.waiting_photos import opened_once
 
 Ask = Callable[[], bool]
@@ -60,12 +59,7 @@ def recipe_of(settings: dict[str, Any], own: Sequence[str] = ()) -> Recipe:
 
     own: what the function takes beside the settings of `finetune`, to be named where one is unknown
     """
-    known = {f.name for f in fields(Recipe)}
-    if unknown := sorted(set(settings) - known):
-        hint = hint_for(unknown[0], [*own, *known])
-        beside = f"Beside {', '.join(own)} there are the settings of finetune" if own else "Its settings"
-        raise TypeError(f"finetune has no setting {unknown[0]!r}.{hint} {beside}: "
-                        f"{', '.join(sorted(known))}.")
+    check_settings(settings, own)
     return Recipe(**settings)
 
 

@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from explorer.display.charts import no_formulas
+from explorer.display.words import counted
 from explorer.training.choosing.trials import Tried, shown
 from explorer.training.evaluation.charts import Chart
 
@@ -45,7 +46,7 @@ def plot_parallel(result: Tried) -> Figure:
                           bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75})
     axes.set_xticks(range(len(columns)), [*names, result.figure])
     axes.set(yticks=[], xlim=(-0.2, len(columns) - 0.4), ylim=(-0.05, 1.05))
-    axes.set_title(f"{len(trials)} trials on {result.data_name}; dotted: given up early")
+    axes.set_title(f"{counted(len(trials), 'trial')} on {result.data_name}; dotted: given up early")
     chart.colorbar(colours, ax=axes, label=result.figure)
     return no_formulas(chart)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from explorer.training.run.saving import check_free
 
 METHODS = ("grid", "random", "tpe", "halving")
 BY = ("accuracy", "loss")
+OWN = ("method", "trials", "model", "folds", "by", "prune", "storage", "timeout", "keep")
 TRIALS = 20  # where nobody says how many
 STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
 
@@ -104,8 +105,11 @@ def planned(space: Any, data: Any, *, method: str, trials: int | None, model: Vi
             folds: int | None, by: str, prune: bool | None, storage: str | os.PathLike | None,
             keep: str | os.PathLike | None, seed: int, pretrained: bool, device: Any,
             should_stop: Callable[[], bool] | None,
-            settings: dict[str, Any]) -> SearchPlan:
-    """What `search` was asked for, checked and made ready; its study is open until it is closed."""
+            settings: dict[str, Any], own: Sequence[str] = OWN) -> SearchPlan:
+    """What `search` was asked for, checked and made ready; its study is open until it is closed.
+
+    own: what the function that was called takes beside the settings of `finetune`
+    """
     began = time.perf_counter()
     for name, value, known in (("method", method, METHODS), ("by", by, BY)):
         if value not in known:
@@ -113,8 +117,7 @@ def planned(space: Any, data: Any, *, method: str, trials: int | None, model: Vi
     find_optuna()
     choices = space_of(space)
     fixed = {key: value for key, value in {**settings, "seed": seed}.items() if key not in choices}
-    recipe = recipe_of({key: value for key, value in fixed.items() if key not in BESIDE},
-                       ("method", "trials", "model", "folds", "by", "prune", "storage", "timeout", "keep"))
+    recipe = recipe_of({key: value for key, value in fixed.items() if key not in BESIDE}, own)
     queue = _queue(choices, method, trials, seed)
     most = len(queue) if queue is not None else trials or TRIALS
     found = opened(data, "all", recipe)
@@ -165,10 +168,13 @@ def _check_any(trials: list[Trial]) -> None:
     if not trials:
         raise TrainingError("Stopped before the first trial ended: there is no result yet.")
     failed = [trial for trial in trials if trial.state == "failed"]
+    alone = len(trials) == 1
     if len(failed) == len(trials):
-        raise TrainingError(f"All {len(trials)} trials failed. The first: {failed[0].error}")
+        what = "The only trial failed:" if alone else f"All {len(trials)} trials failed. The first:"
+        raise TrainingError(f"{what} {failed[0].error}")
     if not any(trial.state == "finished" for trial in trials):
-        raise TrainingError(f"None of the {len(trials)} trials has finished: there is no result yet.")
+        what = "The only trial has not" if alone else f"None of the {len(trials)} trials has"
+        raise TrainingError(f"{what} finished: there is no result yet.")
 
 
 def _facts(space: Space, data: Opened, method: str, by: str, folds: int | None, fixed: dict[str, Any],

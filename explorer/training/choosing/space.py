@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from explorer.arguments import shown
-from explorer.training.choosing.other_words import hint_for
 from explorer.training.loop.recipe import Recipe
+from explorer.training.run.other_words import hint_for
 
 BESIDE = ("model", "input_size", "pretrained")  # settings that are not the recipe's
 LOGARITHMIC = 100  # a range whose ends are so many times apart

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from explorer.arguments import checked, number, whole, word
 from explorer.data.folders import DataError
@@ -25,8 +26,10 @@ from explorer.display.words import sentence_of
 from explorer.inspection.look.model import outputs_of
 from explorer.models.contract import VisionModel
 from explorer.models.ensembles.given import named_members
+from explorer.models.ensembles.members import check_single
 from explorer.models.ensembles.stacked_model import StackedModel
 from explorer.models.outputs import Outputs
+from explorer.models.surgery.inside import look_through
 from explorer.training.choosing.fold_runs import (
     Asked,
     Opened,
@@ -107,6 +110,9 @@ def _stacked(method: str, models: Any, data: Any, learner: str, seed: int, pretr
     if len(named) < 2:
         raise ValueError(f"models has one member, {next(iter(named))}: give two at least, which are taught "
                          "the same.")
+    for name, model in named.items():
+        if isinstance(model, nn.Module):
+            check_single(name, look_through(model))
     settings = {**settings, "seed": seed}
     found = opened(data, "all", recipe_of(settings, ("folds" if method == "stack" else "share", "meta")))
     parts, notes = parts_of(found.photos.subset(range(found.cut)))

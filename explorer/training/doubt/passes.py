@@ -17,9 +17,9 @@ from explorer._threads import thread_count
 from explorer.data.images import ImageError
 from explorer.data.photos import Collection
 from explorer.data.reading import group_by_group, photo_threads
-from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import sentence_of
 from explorer.inspection.look.model import evaluating, model_name, not_pooled
+from explorer.inspection.look.own_inputs import transform_for
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.members import modules_in
 from explorer.models.watching import watching
@@ -49,7 +49,7 @@ def dropout_passes(
     seed, batch and pass. True from should_stop ends it behind a batch.
     """
     check_dropout(model)
-    transform, place = create_transform(**resolve_data_config({}, model=model)), parameter_place(model)
+    transform, place = transform_for(model), parameter_place(model)
 
     def open_one(index: int) -> tuple[int, Tensor | None, str]:  # in a thread
         try:

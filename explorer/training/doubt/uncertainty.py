@@ -258,6 +258,8 @@ def uncertain(
         weights = own / own.sum() if own.sum() > 0 else None
     by = by or _measure(said.outputs, len(said.answers))
     if (said.outputs.numbers or by in ("disagreement", "spread")) and len(said.answers) < 2:
+        if len(members) > 1:
+            raise ValueError(f"Stopped before two members had answered, and one answer a photo has no {by}.")
         raise ValueError(f"One answer a photo has no {by}: give several models, or passes=20 for one with "
                          "dropout.")
     if said.outputs.numbers and by != "spread":

@@ -102,9 +102,8 @@ def ask_members(
     said = _asked(models, photos, problems, batch_size, cache_dir, heard, should_stop)
     team = _team({name: models[name] for name in said})
     kept = next(iter(said.values()))
-    order = align(team.members[0], first, next(iter(said)), next(iter(models))).order
-    if order is not None:  # the first one failed: the others' classes may be in another order
-        places = [order.index(place) for place in places]
+    # the first one may have failed, and the others' classes may be in another order
+    places = align(team.members[0], first, next(iter(models)), next(iter(said))).places(places)
     logits = torch.stack([alignment(torch.from_numpy(features.logits.copy()))
                           for alignment, features in zip(team.alignments, said.values())])
     answers = MemberAnswers(team.names, kept.names, logits, torch.tensor(places)[kept.labels],

@@ -28,9 +28,8 @@ from explorer.training.run.finetuning import launch
 from explorer.training.run.fingerprints import of_tensors
 from explorer.training.run.given import data_for, task_of
 from explorer.training.run.lessons import TaughtTraining
-from explorer.training.run.loading import LoadedRun
 from explorer.training.run.pairing import check_features, check_names, paired
-from explorer.training.run.plan import Taught, make_plan
+from explorer.training.run.plan import Taught, check_settings, make_plan
 from explorer.training.run.run import Run
 from explorer.training.run.teachers import lesson_of, opened_teacher
 
@@ -66,8 +65,8 @@ def distill(
     does, and the run is one like any other.
 
     student: the model that learns, or its name (pretrained=False: from scratch)
-    teacher: a model, a name, a run or an `explorer.Ensemble` that knows the data's classes, by their names.
-             It stays as it is
+    teacher: a model, a name, a run, a stack or an `explorer.Ensemble` that knows the data's classes, by their
+             names. It stays as it is
     data:    whatever `explorer.data.open_data` takes: photos with one class or several, or numbers
     temperature: above 0: the higher, the more the classes count that the teacher holds for less likely.
              Nothing to numbers
@@ -101,6 +100,7 @@ def distill(
     if (task := task_of(student)) != "classification":
         raise ValueError(f"The student is for {task}: what a teacher says of whole photos teaches networks "
                          "that tell classes. explorer.finetune teaches this one.")
+    check_settings(settings, ("temperature", "alpha", "features", "stages", "beta"), of="distill")
     recipe = Recipe(train=train, augment=augment, seed=seed, outputs=outputs,
                     **{key: value for key, value in settings.items() if key in ("views", "cache")})
     check_features(features, stages, beta, train)
@@ -129,7 +129,7 @@ def distill(
         if channels[0] != channels[1]:
             raise ValueError(f"The student reads {channels[0]} channels, and the teacher {called} "
                              f"{channels[1]}: both see the same photos.")
-        if not isinstance(teacher, nn.Module | Run | LoadedRun):  # made here, by its name
+        if isinstance(teacher, str):  # made here
             net.to(parameter_place(plan.net)["device"])
         if features is None or weight is None:
             return TaughtTraining.under(plan, lesson)

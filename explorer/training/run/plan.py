@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from explorer.training.run.claim import Claim, teacher_of
 from explorer.training.run.given import data_for, task_of
 from explorer.training.run.head import beginning_notes, begun_with, exchange_notes, made_ready
 from explorer.training.run.identity import ADVICE, Identity, began_as, compare, identity_of, others_file
+from explorer.training.run.other_words import hint_for
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,19 @@ class Plan:
     taught_by: str = ""
 
 
+def check_settings(settings: Mapping[str, Any], own: Sequence[str] = (), *, of: str = "finetune") -> None:
+    """Raises TypeError for a setting that `finetune` does not have.
+
+    own: what the function takes beside the settings of `finetune`, to be named where one is unknown
+    of:  the function that was called
+    """
+    known = {f.name for f in fields(Recipe)} - {"task"}
+    if unknown := sorted(set(settings) - known):
+        hint = hint_for(unknown[0], [*own, *known])
+        beside = f"Beside {', '.join(own)} there are the settings of finetune" if own else "Its settings"
+        raise TypeError(f"{of} has no setting {unknown[0]!r}.{hint} {beside}: {', '.join(sorted(known))}.")
+
+
 def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = None,
               run_dir: str | os.PathLike | None = None, resume: bool = False, pretrained: bool = True,
               backbone: str | None = None, input_size: tuple[int, int, int] | None = None,
@@ -61,9 +75,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = N
     workers: batch_size photos each make a step;  writes: False for all but one of several processes
     taught: by whom, where there is a teacher beside the labels
     """
-    known = {f.name for f in fields(Recipe)} - {"task"}
-    if unknown := sorted(set(settings) - known):
-        raise TypeError(f"finetune has no setting {unknown[0]!r}. Its settings: {', '.join(sorted(known))}.")
+    check_settings(settings)
     task = task_of(model)
     batch_size = BATCH_SIZE[task] if batch_size is None else batch_size
     recipe = Recipe(batch_size=batch_size, task=task, **settings)

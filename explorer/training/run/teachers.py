@@ -12,14 +12,14 @@ from explorer.inspection.look.model import model_name, outputs_of
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.create import create_model
 from explorer.models.ensembles.aligning import name_key
+from explorer.models.ensembles.given import is_run
 from explorer.models.outputs import KINDS, Outputs
 from explorer.models.surgery.inside import look_through
+from explorer.models.weights.report import WeightsError
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.taught import Lesson
 from explorer.training.run.claim import teacher_of
 from explorer.training.run.given import task_of
-from explorer.training.run.loading import LoadedRun
-from explorer.training.run.run import Run
 
 #: kind of what is to be learnt -> what a teacher of it does
 WANTED = {"one": "tells one class", "yes/no": "tells one class", "several": "tells several classes at once",
@@ -31,12 +31,15 @@ def opened_teacher(teacher: Any, student: Any) -> tuple[VisionModel, str]:
     if isinstance(teacher, str):
         if (task := task_of(teacher)) != "classification":
             raise ValueError(f"The teacher {teacher[:60]!r} is for {task}: give one that tells classes.")
-        net: Any = create_model(teacher, pretrained=True).eval()
         called = teacher.strip()
+        try:
+            net: Any = create_model(called, pretrained=True).eval()
+        except (ValueError, TypeError, WeightsError) as error:
+            raise type(error)(f"The teacher {called[:60]!r} can't be had. {error}") from error
     else:
-        net = teacher.model if isinstance(teacher, Run | LoadedRun) else teacher
+        net = teacher.model if is_run(teacher) else teacher
         net = look_through(net) if isinstance(net, nn.Module) else net
-        called = teacher.name if isinstance(teacher, Run | LoadedRun) else ""
+        called = teacher.name if is_run(teacher) else ""
     if not isinstance(net, VisionModel):
         raise TypeError(f"teacher is a {type(net).__name__}: expected a model, its name, a run or an "
                         "explorer.Ensemble. A module of your own: explorer.wrap(module, labels=[...]).")

@@ -18,9 +18,14 @@ from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.compare.choosing import at_most, line
 from explorer.widgets.panels.compare.words import default_names, not_here
-from explorer.widgets.panels.ensemble.words import not_a_member, weights_sentence
+from explorer.widgets.panels.ensemble.words import (
+    not_a_member,
+    reason_against,
+    runs_left_out,
+    weights_sentence,
+)
 from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN
-from explorer.widgets.panels.evaluate.subject import photos_of, run_behind, run_line, task_of_whom
+from explorer.widgets.panels.evaluate.subject import photos_of, run_behind, run_line
 from explorer.widgets.panels.learn.task_choices import DATA
 from explorer.widgets.snippets import literal
 
@@ -75,7 +80,7 @@ class Choice:
                             continuous_update=False, options=tuple(list_models(task=CLASSES)),
                             layout=at_most(320))
         self.about = W.HTML()
-        self.source = labelled("Photos with known classes", W.Dropdown, options=SOURCES, layout=at_most(460))
+        self.source = labelled("Photos with known classes", W.Dropdown, options=SOURCES, layout=at_most(600))
         self.part = labelled("of these", W.Dropdown, options=PARTS, layout=at_most(240))
         self.folder = labelled("Folder", W.Text, continuous_update=False, layout=at_most(420),
                                placeholder=CHOICES[CLASSES].example)
@@ -85,7 +90,7 @@ class Choice:
         panel.when(self.add, self._take)
         panel.when(self.source, self._source_chosen)
         for control in (self.source, self.part, self.folder):
-            panel.when(control, changed)
+            panel.when(control, lambda: None if self._by_itself else changed())
 
     # --- members ---
 
@@ -105,7 +110,7 @@ class Choice:
             self.source.value = OWN if any(member.run is not None for member in self.ticked) else BUNDLED
         self._by_itself = False
         missing = not_here([member.name for member in self.ticked if member.name in self._names()])
-        lines = [not_a_member(self.session), weights_sentence(missing)]
+        lines = [not_a_member(self.session), *runs_left_out(self.session.runs), weights_sentence(missing)]
         self.about.value = "".join(f'<div class="vx-soft">{escape(one)}</div>' for one in lines if one)
         self.folder.layout.display = "" if self.source.value == FOLDER else "none"
         self.part.layout.display = "none" if self.source.value in (BUNDLED, NONE, OWN) else ""
@@ -124,7 +129,7 @@ class Choice:
         found = [Member(name, partial(self._open, name), literal(name)) for name in names]
         taken = {*names}
         for number, run in enumerate(session.runs):
-            if task_of_whom(run) == CLASSES:
+            if not reason_against(run.model):
                 found.append(self._of_run(run, number, free_name(run.name, taken)))
         own = session.model
         if own is not None and not not_a_member(session) and session.model_source not in names \
@@ -157,7 +162,7 @@ class Choice:
         """Whether a member is ticked before the reader says so: runs before others, since they know the same
         classes; else the picker's ticks, else what is on this computer.
         """
-        learnt = sum(task_of_whom(run) == CLASSES for run in self.session.runs) > 1
+        learnt = sum(one.run is not None for one in self.offered) > 1
         if member.run is not None or learnt:
             return member.run is not None and learnt
         if member.name in self._added:

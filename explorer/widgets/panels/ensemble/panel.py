@@ -6,6 +6,7 @@ that are kept, each time a slider moves.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -64,7 +65,7 @@ class EnsemblePanel(Panel):
         self.looking = self.line(failed=lambda error: self.work.say(sentence_of(error), wrong=True))
         self.painting = self.line(failed=lambda error: self.work.say(sentence_of(error), wrong=True))
         self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
-        self.choice = Choice(self, self._offer, self.work.say)
+        self.choice = Choice(self, self._chosen, self.work.say)
         self.views = Views(self, self._move, self._open_photo)
         self.ask = W.Button(description="Ask the members", button_style="primary",
                             layout=W.Layout(width="auto"))
@@ -89,6 +90,12 @@ class EnsemblePanel(Panel):
         """Follow the ticks, the runs and the photo on the screen."""
         self._offer()
         self._look()
+
+    def _chosen(self) -> None:
+        """Other members or photos: what was said of those before goes."""
+        if not self.work.wanted:
+            self.work.say("")
+        self._offer()
 
     def _offer(self) -> None:
         self.choice.draw()
@@ -131,6 +138,7 @@ class EnsemblePanel(Panel):
         for work in (self.looking, self.painting, self.fitting):
             work.drop()
         self.shown, self.screen, self.now = found, None, None
+        self.views.forget()  # photos of other answers have other numbers
         self.views.offer(found.names)
         self.views.verdict.value = self.views.fitted.value = ""
         self.fitting.say("")
@@ -165,8 +173,11 @@ class EnsemblePanel(Panel):
     # --- the weights ----------------------------------------------------------------------------------------
 
     def _move(self) -> None:
-        """Show what follows from the sliders as they stand; no network runs. The lock is held."""
-        shown = self.shown
+        """Show what follows from the sliders as they stand; no network runs. The lock is held.
+
+        Where all are 0, what is shown is of the weights before.
+        """
+        shown, before = self.shown, self.now
         if shown is None:
             return
         weights = self.views.weights(len(shown.names))
@@ -174,8 +185,10 @@ class EnsemblePanel(Panel):
         self.views.zero.value = "" if some else said_html(NO_WEIGHT, wrong=True)
         self.views.open.disabled = not some
         if not some:
-            return
-        before, self.now = self.now, worked_out(shown, self.screen, weights)
+            if before is None:
+                return
+            weights = replace(weights, values=before.weights.values)
+        self.now = worked_out(shown, self.screen, weights)
         self.views.draw(shown, self.screen, self.now)
         if before is None or before.weights != weights:
             self.views.fitted.value = ""

@@ -33,24 +33,40 @@ IN_A_CELL = {
                "cell, explorer.Ensemble([a, b]) averages their answers class by class.",
     "none": "has no classifier, so it has no answer to combine.",
     "ensemble": "is an ensemble itself: tick its members instead.",
+    "fused": "has several bodies under one head (fuse_features): only networks with one body can be "
+             "members.",
 }
 
 
 def not_a_member(session: Session) -> str:
     """Why the model on the screen can't take part; "" where it can, or where there is none."""
-    model = session.model
-    if model is None:
-        return ""
+    why = "" if session.model is None else reason_against(session.model)
+    return f"{session.model_name}, on the screen, {IN_A_CELL[why]}" if why else ""
+
+
+def runs_left_out(runs: Sequence[Any]) -> list[str]:
+    """Which runs can't take part: a sentence for each reason."""
+    names: dict[str, list[str]] = {}
+    for run in runs:
+        if why := reason_against(run.model):
+            names.setdefault(why, []).append(run.name)
+    lines = []
+    for why, (first, *others) in names.items():
+        more = f" (and {counted(len(others), 'other run')})" if others else ""
+        lines.append(f"{first}{more}, taught here, {IN_A_CELL[why]}")
+    return lines
+
+
+def reason_against(model: Any) -> str:
+    """Why a network can't take part, as a key of `IN_A_CELL`; "" where it can."""
     from explorer.inspection.look.model import outputs_of
 
-    task = getattr(model, "task", "classification")
-    why = task if task != "classification" else ""
-    if not why and hasattr(model, "members"):
-        why = "ensemble"
-    elif not why:
-        kind = outputs_of(model).kind if model.num_classes else "none"
-        why = kind if kind in IN_A_CELL else ""
-    return f"{session.model_name}, on the screen, {IN_A_CELL[why]}" if why in IN_A_CELL else ""
+    if (task := getattr(model, "task", "classification")) != "classification":
+        return task
+    if hasattr(model, "members"):
+        return "fused" if hasattr(model, "taken") else "ensemble"
+    kind = outputs_of(model).kind if model.num_classes else "none"
+    return kind if kind in IN_A_CELL else ""
 
 
 def weights_sentence(missing: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,14 @@ class Plan:
         """The settings that differ between trials; the backbone first."""
         return (*(("model",) if len(self.models) > 1 else ()), *self.space)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Tells one search from another: the same one goes on, also with more trials."""
-        return repr((self.space, self.fixed, self.models, id(self.own) if self.own is not None else 0,
-                     str(self.data), self.method, self.by, self.seed, str(self.folder)))
+        from explorer.training.run.fingerprints import of_tensors
+
+        own = None if self.own is None else (self.own.config, of_tensors(self.own.state_dict()))
+        return repr((self.space, self.fixed, self.models, own, str(self.data), self.method, self.by,
+                     self.seed, str(self.folder)))
 
     def on_a_copy(self) -> Plan:
         """The same with a copy of the model on the screen, which others go on looking through."""

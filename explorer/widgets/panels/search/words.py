@@ -120,7 +120,7 @@ def outcome_text(plan: Plan, trials: Sequence[Any], most: int, *, stopped: bool)
         return f"{counted(len(ended), 'trial')}: {told}."
     keeps = "on another day too" if plan.folder is not None else "while this dashboard is open"
     of_them = f" ({told})" if told else ""
-    return (f"Stopped after {len(ended)} of {most} trials{of_them}. What is there stays; "
+    return (f"Stopped after {len(ended)} of {counted(most, 'trial')}{of_them}. What is there stays; "
             f"Start goes on from here, {keeps}.")
 
 

@@ -14,6 +14,7 @@ ELSEWHERE = {**dict.fromkeys(("cv", "k", "n_splits", "n_folds", "fold"), "folds"
              **dict.fromkeys(("n_repeats", "repeat"), "repeats"),
              **dict.fromkeys(("metric", "scoring", "monitor"), "by"),
              **dict.fromkeys(("backbone", "arch", "architecture"), "model"),
+             **dict.fromkeys(("T", "temp", "tau", "kd_temperature"), "temperature"),
              "random_state": "seed", "bs": "batch_size", "sampler": "method"}
 
 
