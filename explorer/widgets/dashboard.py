@@ -113,8 +113,10 @@ class Dashboard(W.VBox):
         self.tabs = W.Tab([panel(self.session) for _, panel in TABS], titles=[title for title, _ in TABS])
         for panel in self.tabs.children:
             setattr(self, called(panel), panel)
-        self.rows = W.VBox([self.picker, self.message, self.images, self.predictions, self.tabs])
-        self.rows.add_class("vx-rows")
+        self.ways = W.VBox([self.predictions])  # a box of its own: what comes into it moves no tabs
+        self.rows = W.VBox([self.picker, self.message, self.images, self.ways, self.tabs])
+        for rows in (self.ways, self.rows):
+            rows.add_class("vx-rows")
         super().__init__([W.HTML(f"<style>{styles()}</style>"), self.head, self.rows])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
@@ -201,27 +203,41 @@ class Dashboard(W.VBox):
         """Put another model beside the first, or take it away."""
         with self.session.lock:
             before, self.second = self.second, None
-            panels = [child.panels[0] if isinstance(child, Pair) else child for child in self.tabs.children]
-            pairs = [child for child in self.tabs.children if isinstance(child, Pair)]
             if change["new"] is not None:
                 self.second = Beside(self.session, change["new"])
                 self.second.session.observe(self._show_working, ["busy"])
-                twice = self.second.panels
-                panels = [Pair(panel, twice[title]) if title in twice else panel
-                          for panel, title in zip(panels, self.tabs.titles, strict=True)]
             chip = self.add_second if self.second is None else self.second.line
-            way = [self.predictions] if self.second is None else [self.predictions, self.second]
             self.head.children = [self.picker.opener, chip, self.working, self.status]
-            self.rows.children = [self.picker, self.message, self.images, *way, self.tabs]
-            front = self.tabs.selected_index
-            self.tabs.children = panels
-            self.tabs.selected_index = front
-            for pair in pairs:
-                pair.let_go()
+            self.ways.children = [self.predictions] if self.second is None else [self.predictions, self.second]
+            self._pair_tabs()
             if before is not None:
                 before.close()
             self._open_tab()
             self._show_working()  # what was done for the former one is no longer said
+
+    def _pair_tabs(self) -> None:
+        """The panels of both models in their tabs, or those of the first alone. Boxes that are there stay, and
+        tabs are exchanged while no page shows them: it would turn to another tab, and stumble over what is
+        closed before it is drawn.
+        """
+        twice, pairs = {} if self.second is None else self.second.panels, []
+        panels = list(self.tabs.children)
+        for place, (panel, title) in enumerate(zip(self.tabs.children, self.tabs.titles, strict=True)):
+            if isinstance(panel, Pair) and title in twice:
+                panel.put(twice[title])
+            elif isinstance(panel, Pair):
+                panels[place] = panel.panels[0]
+                pairs.append(panel)
+            elif title in twice:
+                panels[place] = Pair(panel, twice[title])
+        if panels != list(self.tabs.children):
+            front, rows = self.tabs.selected_index, self.rows.children
+            self.rows.children = rows[:-1]
+            self.tabs.children = panels
+            self.tabs.selected_index = front
+            self.rows.children = rows
+        for pair in pairs:
+            pair.let_go()
 
     # --- status ------------------------------------------------------------------------------------------
 

@@ -37,9 +37,14 @@ class Pair(W.Box):
         """Block until both show what was asked for; False after `timeout` seconds."""
         return all([panel.wait(timeout) for panel in self.panels])
 
+    def put(self, second: Any) -> None:
+        """Put the panel of another second model in the place of the one that is there."""
+        self.panels = (self.panels[0], second)
+        self.children = self.panels
+
     def let_go(self) -> None:
         """End the box alone; the panels go on, each in its place."""
-        layout, self.panels, self.children = self.layout, (), ()
+        layout = self.layout
         self.close()
         layout.close()
 
@@ -90,7 +95,8 @@ class Beside(W.VBox):
         session = self.session
         opened = session.model is not None
         self._why = "" if opened else session.error or self._why
-        self.predictions.layout.display = "none" if self._why else ""
+        for panel in (self.predictions, *self.panels.values()):
+            panel.layout.display = "none" if self._why else ""
         wrong = session.error or self._why
         self.message.value = said_html(wrong, wrong=True) if wrong else \
             busy_html(session.busy) if session.busy and session.look is None else ""

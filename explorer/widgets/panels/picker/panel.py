@@ -195,8 +195,6 @@ class PickerPanel(Panel):
         self._write_line()
         if shown:
             self._tell_list()
-        else:
-            self.problem.value = ""
 
     def _tell_list(self) -> None:
         here = [card.name for card in find_cards(Filters(here=True))]
