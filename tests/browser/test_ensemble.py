@@ -40,6 +40,6 @@ def test_from_ticks_to_sliders_photos_and_the_ensemble_on_the_screen(lab, expect
     press(panel, "Show code")
     expect(panel.locator(".vx-tools-fold pre")).to_contain_text("explorer.Ensemble(")
     press(panel, "Open this ensemble")
-    expect(lab.page.locator(".vx-status b")).to_contain_text("ensemble of", timeout=60_000)
+    expect(lab.page.locator(".vx-model-line")).to_contain_text("ensemble of", timeout=60_000)
     expect(panel).to_contain_text("is an ensemble itself")
     assert lab.page.js_errors == []

@@ -58,6 +58,7 @@ def test_a_heat_map_another_class_a_hidden_part_and_a_look_inside(lab, expect):
     view.get_by_role("button", name="Change the photo").click()
     masks = view.locator(".vx-whatif-block").first
     stage = masks.get_by_role("application")
+    stage.scroll_into_view_if_needed()
     around = stage.bounding_box()
     page.mouse.move(around["x"] + 20, around["y"] + 20)
     page.mouse.down()

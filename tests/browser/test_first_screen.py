@@ -10,7 +10,8 @@ def two(one_lab):
     """Two models side by side, in a window as a teacher's laptop has it."""
     one_lab.page.set_viewport_size({"width": 1400, "height": 900})
     one_lab.open_cells("import explorer\n"
-                       "dash = explorer.Dashboard(models=['tf_efficientnet_lite0', 'tf_efficientnet_lite1'])\n"
+                       "models = ['tf_efficientnet_lite0', 'tf_efficientnet_lite1']\n"
+                       "dash = explorer.Dashboard(models=models)\n"
                        "dash")
     one_lab.run_all()
     one_lab.run_code("dash.wait()")
@@ -74,6 +75,7 @@ def test_the_photo_is_chosen_for_both_and_one_model_is_left_when_the_other_goes(
     view.locator(".vx-gallery").get_by_role("option", name="Espresso").click()
     for row in (0, 1):
         expect(says(view, row)).to_have_text("espresso")
+    two.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     for width in (480, 700, 1000):
         two.look(width, dark=width == 700)
         outside = view.evaluate("""el => {

@@ -278,7 +278,7 @@ class PickerPanel(Panel):
             self.changed()
 
     def _open_row(self, name: str) -> None:
-        """A row was double-clicked, or Enter was pressed on it: with its weights, where some are published."""
+        """A row was double-clicked, or Enter pressed on it: with its weights, where some are published."""
         self.models.value = name
         self._open(pretrained=not self.open_trained.disabled)
 
