@@ -208,7 +208,8 @@ class Dashboard(W.VBox):
                 self.second.session.observe(self._show_working, ["busy"])
             chip = self.add_second if self.second is None else self.second.line
             self.head.children = [self.picker.opener, chip, self.working, self.status]
-            self.ways.children = [self.predictions] if self.second is None else [self.predictions, self.second]
+            ways = [self.predictions, self.second]
+            self.ways.children = [way for way in ways if way is not None]
             self._pair_tabs()
             if before is not None:
                 before.close()
@@ -216,9 +217,10 @@ class Dashboard(W.VBox):
             self._show_working()  # what was done for the former one is no longer said
 
     def _pair_tabs(self) -> None:
-        """The panels of both models in their tabs, or those of the first alone. Boxes that are there stay, and
-        tabs are exchanged while no page shows them: it would turn to another tab, and stumble over what is
-        closed before it is drawn.
+        """The panels of both models in their tabs, or those of the first alone.
+
+        Boxes that are there stay, and tabs are exchanged while no page shows them: it would turn to another
+        tab, and stumble over what is closed before it is drawn.
         """
         twice, pairs = {} if self.second is None else self.second.panels, []
         panels = list(self.tabs.children)

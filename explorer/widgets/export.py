@@ -44,7 +44,8 @@ def page_html(*sessions: Session) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title><style>{style}</style></head>\n<body>{snapshot_html(*sessions)}</body></html>\n"
+        f"<title>{title}</title><style>{style}</style></head>\n"
+        f"<body>{snapshot_html(*sessions)}</body></html>\n"
     )
 
 

@@ -95,7 +95,8 @@ def test_a_second_model_comes_changes_and_goes_and_the_tab_in_front_stays(two, e
     view = view_of(two)
     view.get_by_role("tab", name="Explain").click()
     for code, rows in (("dash.session.beside = 'tf_efficientnet_lite1'", 2),
-                       ("dash.session.beside = 'tf_efficientnet_lite2'", 2), ("dash.session.beside = None", 1),
+                       ("dash.session.beside = 'tf_efficientnet_lite2'", 2),
+                       ("dash.session.beside = None", 1),
                        ("dash.session.beside = 'tf_efficientnet_lite1'; dash.session.beside = None", 1)):
         two.run_code(f"{code}; dash.wait()")
         expect(view.locator(".vx-answers")).to_have_count(rows)

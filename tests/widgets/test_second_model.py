@@ -1,4 +1,4 @@
-"""A second model beside the first: it follows whatever becomes of the first, and is whatever a model may be."""
+"""A second model beside the first: it follows whatever becomes of that, and is whatever a model may be."""
 
 from __future__ import annotations
 
@@ -152,7 +152,8 @@ def test_a_second_model_takes_over_what_was_asked_before(opened):
     dash.session.beside = classifier()
     dash.wait()
     own = dash.second.session
-    assert dash.session.stage == own.stage == "layer3" and dash.session.asked_class == own.asked_class == "cat"
+    assert dash.session.stage == own.stage == "layer3"
+    assert dash.session.asked_class == own.asked_class == "cat"
     own.show_tab("Explain")
     assert dash.tabs.titles[dash.tabs.selected_index] == "Explain"
     own.model = explorer.create_model("lenet5", num_classes=2)  # whose stages are called otherwise

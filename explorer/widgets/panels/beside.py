@@ -60,7 +60,7 @@ class Beside(W.VBox):
         self.first, self._mirroring, self._done = first, False, False
         self._asked_for, self._why = in_a_word(model), ""  # why there is no model, where there is none
         self._followed: Any = None                         # the photo that was asked for here
-        size = first.input_size  # of a model that was built here `check_second` has seen whether it takes that
+        size = first.input_size  # whether a model that was built takes that, `check_second` has seen
         size = size if isinstance(model, str) or model.config.input_size == size else None
         self.session = Session(labels=first.labels, input_size=size, photos=first.gallery, beside=first)
         self.session.observe(self._take_over, ["look"])  # before any panel draws it
@@ -77,7 +77,7 @@ class Beside(W.VBox):
         self.add_class("vx-second")
         self.session.observe(self._show_message, ["error", "busy"])
         self.session.observe(self._write_line, ["model_name"])
-        first.observe(self._follow, ["look", "busy"])  # where the first has no model, no look tells of a photo
+        first.observe(self._follow, ["look", "busy"])  # without a model there is no look, but a photo
         first.observe(self._same_photos, ["gallery"])
         for one in (first, self.session):
             one.observe(self._same_tab, ["tab"])
@@ -120,7 +120,9 @@ class Beside(W.VBox):
     def _take_over(self, change: Any) -> None:
         """The first look of a model here: what the first one was asked before holds for it too."""
         first, own = self.first, self.session
-        if own.look is None or first.look is None or change["old"] is not None and own.stage in own.look.stages:
+        if own.look is None or first.look is None:
+            return
+        if change["old"] is not None and own.stage in own.look.stages:
             return
         with self._mirrored():
             own.stage = alike(first.stage, first, own) or own.stage

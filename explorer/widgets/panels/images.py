@@ -42,7 +42,7 @@ class ImagesPanel(Panel):
         self.fold = W.Button(description=OPEN, tooltip="All photos at once, or one row of them",
                              layout=W.Layout(width="auto"))
         self.fold.add_class("vx-open")
-        self._own: dict[str, bytes] = {}    # photos of the reader's own that are being opened, by their titles
+        self._own: dict[str, bytes] = {}    # the reader's own that are being opened, by their titles
         self._shown: Gallery | None = None  # the photos whose small pictures the page has
         super().__init__(session, [self.gallery, self.note, self.input], beside=[self.fold])
         self.add_class("vx-images")
@@ -66,7 +66,7 @@ class ImagesPanel(Panel):
             self.session.open_image(data, title)
 
     def _title(self, name: str, data: bytes) -> str:
-        """What to call it: by its name, with a number where another photo has that, as all from a camera do."""
+        """Its name, with a number where another photo has that: all from a camera are called the same."""
         taken = {**dict(self.session.gallery), **self._own}
         titles = chain([name], (f"{name} ({number})" for number in count(2)))
         return next(title for title in titles if title not in taken or

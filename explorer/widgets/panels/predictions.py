@@ -188,7 +188,8 @@ class PredictionsPanel(Panel):
             if index < len(self._best):
                 one, look = self._best[index], self.session.look
                 if look is not None:
-                    self.session.ask_class(one.label if _means(one.label, one.index, look) else str(one.index))
+                    clear = _means(one.label, one.index, look)
+                    self.session.ask_class(one.label if clear else str(one.index))
 
     def forget(self) -> None:
         self._drawn, self._best, self._read = None, [], None

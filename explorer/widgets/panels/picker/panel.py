@@ -342,7 +342,7 @@ class PickerPanel(Panel):
         self._show_card()
 
     def _see_what_became(self) -> None:
-        """What was asked for here is there: back to the photo. Or it is not, and why stands by the buttons."""
+        """Where what was asked for here is there: back to the photo; or say by the buttons why it is not."""
         wrong = self.session.error
         if not wrong:
             self.problem.value = ""
