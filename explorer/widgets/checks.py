@@ -27,6 +27,16 @@ def check_model(model: Any, input_size: Any = None) -> Any:
     return wrap(model, input_size=input_size)
 
 
+def check_second(model: Any, input_size: Any) -> Any:
+    """`check_model` for a second model: of the first one's input size where it can take that, else of its
+    own, as it may read other channels.
+    """
+    try:
+        return check_model(model, input_size)
+    except ValueError:
+        return check_model(model)
+
+
 def check_two(model: Any, models: Any) -> tuple[Any, Any]:
     """(the first model, the second or None) of what a Dashboard was given. Raises ValueError for more."""
     if models is None:

@@ -12,7 +12,7 @@ import ipywidgets as W
 from explorer import _memory
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
-from explorer.widgets.checks import check_labels, check_model, check_two
+from explorer.widgets.checks import check_labels, check_model, check_second, check_two
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.gallery import first_photo, gallery
 from explorer.widgets.lifetime import Replaced, close_whole
@@ -93,7 +93,7 @@ class Dashboard(W.VBox):
         input_size, photos = check_input_size(input_size), gallery(images)
         model, beside = check_two(model, models)
         model = check_model(model, input_size)
-        beside = None if beside is None else check_model(beside)
+        beside = None if beside is None else check_second(beside, input_size)
         labels = check_labels(labels, model)
         _MADE.close_former()
         self.session = Session(labels=labels, input_size=input_size, photos=photos)
@@ -113,8 +113,10 @@ class Dashboard(W.VBox):
         self.tabs = W.Tab([panel(self.session) for _, panel in TABS], titles=[title for title, _ in TABS])
         for panel in self.tabs.children:
             setattr(self, called(panel), panel)
-        self.rows = W.VBox([self.picker, self.message, self.images, self.predictions, self.tabs])
-        self.rows.add_class("vx-rows")
+        self.ways = W.VBox([self.predictions])  # a box of its own: what comes into it moves no tabs
+        self.rows = W.VBox([self.picker, self.message, self.images, self.ways, self.tabs])
+        for rows in (self.ways, self.rows):
+            rows.add_class("vx-rows")
         super().__init__([W.HTML(f"<style>{styles()}</style>"), self.head, self.rows])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
@@ -128,10 +130,11 @@ class Dashboard(W.VBox):
         self.session.observe(self._show_status, ["look", "model_name", "busy"])
         self.session.observe(self._show_error, ["error"])
         self.images.gallery.observe(self._show_error, "ready")
+        self.picker.problem.observe(self._show_error, "value")  # what it says itself is not said twice
         for button in (self.picker.open_trained, self.picker.open_random):
             button.on_msg(self._clicked)
         self.session.observe(self._change_second, ["beside"])
-        self.add_second.on_click(lambda _: self.picker.unfold())
+        self.add_second.on_click(lambda _: self.picker.tell(self.picker.unfold))
         self._show_status()
         for run in known_runs():  # started from a dashboard that is closed, or from a cell
             self.session.run = run
@@ -149,8 +152,8 @@ class Dashboard(W.VBox):
         Raises ExplorerError with the reason if it can't be done.
         """
         self.session.wait(timeout)
-        if self.second is not None:
-            self.second.wait(timeout)
+        if (second := self.second) is not None:
+            second.wait(timeout)
 
     def load(self, source: Any) -> None:
         """Show another photo: anything that explorer.load_image takes.
@@ -164,12 +167,12 @@ class Dashboard(W.VBox):
         """
         from IPython.display import HTML
 
-        return HTML(snapshot_html(self.session))
+        return HTML(snapshot_html(*self._sessions()))
 
     def export_html(self, path: str | Path) -> Path:
         """Write the present state as a page of its own; the path of the file."""
         path = given_path(path)
-        write_text(path, page_html(self.session))
+        write_text(path, page_html(*self._sessions()))
         return path
 
     def close(self) -> None:
@@ -186,8 +189,13 @@ class Dashboard(W.VBox):
         _memory.give_back()
 
     def __repr__(self) -> str:
-        model = self.session.model_name or "no model yet"
-        return f"Dashboard({model}, {self.session.image_name or 'no photo yet'})"
+        models = " beside ".join(one.model_name or "no model yet" for one in self._sessions())
+        return f"Dashboard({models}, {self.session.image_name or 'no photo yet'})"
+
+    def _sessions(self) -> list[Session]:
+        """That of the first model, and that of the second where there is one."""
+        second = self.second
+        return [self.session] if second is None else [self.session, second.session]
 
     # --- a second model ---------------------------------------------------------------------------------
 
@@ -195,25 +203,43 @@ class Dashboard(W.VBox):
         """Put another model beside the first, or take it away."""
         with self.session.lock:
             before, self.second = self.second, None
-            panels = [child.panels[0] if isinstance(child, Pair) else child for child in self.tabs.children]
-            pairs = [child for child in self.tabs.children if isinstance(child, Pair)]
             if change["new"] is not None:
                 self.second = Beside(self.session, change["new"])
-                twice = self.second.panels
-                panels = [Pair(panel, twice[title]) if title in twice else panel
-                          for panel, title in zip(panels, self.tabs.titles, strict=True)]
+                self.second.session.observe(self._show_working, ["busy"])
             chip = self.add_second if self.second is None else self.second.line
-            way = [self.predictions] if self.second is None else [self.predictions, self.second]
             self.head.children = [self.picker.opener, chip, self.working, self.status]
-            self.rows.children = [self.picker, self.message, self.images, *way, self.tabs]
-            front = self.tabs.selected_index
-            self.tabs.children = panels
-            self.tabs.selected_index = front
-            for pair in pairs:
-                pair.let_go()
+            ways = [self.predictions, self.second]
+            self.ways.children = [way for way in ways if way is not None]
+            self._pair_tabs()
             if before is not None:
                 before.close()
             self._open_tab()
+            self._show_working()  # what was done for the former one is no longer said
+
+    def _pair_tabs(self) -> None:
+        """The panels of both models in their tabs, or those of the first alone.
+
+        Boxes that are there stay, and tabs are exchanged while no page shows them: it would turn to another
+        tab, and stumble over what is closed before it is drawn.
+        """
+        twice, pairs = {} if self.second is None else self.second.panels, []
+        panels = list(self.tabs.children)
+        for place, (panel, title) in enumerate(zip(self.tabs.children, self.tabs.titles, strict=True)):
+            if isinstance(panel, Pair) and title in twice:
+                panel.put(twice[title])
+            elif isinstance(panel, Pair):
+                panels[place] = panel.panels[0]
+                pairs.append(panel)
+            elif title in twice:
+                panels[place] = Pair(panel, twice[title])
+        if panels != list(self.tabs.children):
+            front, rows = self.tabs.selected_index, self.rows.children
+            self.rows.children = rows[:-1]
+            self.tabs.children = panels
+            self.tabs.selected_index = front
+            self.rows.children = rows
+        for pair in pairs:
+            pair.let_go()
 
     # --- status ------------------------------------------------------------------------------------------
 
@@ -227,11 +253,11 @@ class Dashboard(W.VBox):
         for panel in sorted(self.tabs.children, key=lambda panel: panel is front):
             panel.seen(panel is front)
 
-    def _show_working(self, change) -> None:
+    def _show_working(self, _change=None) -> None:
         """Say what is being done once it takes a while. Each word of it is a message and a redrawing, which
         would compete with the look itself.
         """
-        if not change["new"]:
+        if not self._busy():
             self._stop_waiting()
             self.working.value = ""
         elif self.working.value:
@@ -248,14 +274,18 @@ class Dashboard(W.VBox):
 
     def _say_working(self) -> None:
         with self.session.lock:
-            busy = self.session.busy
+            busy = self._busy()
             self.working.value = busy_html(busy) if busy else ""
+
+    def _busy(self) -> str:
+        """What is being done for the first model, or else for the second."""
+        return next(filter(None, (one.busy for one in self._sessions())), "")
 
     def _show_status(self, _change=None) -> None:
         self.status.value = status_html(self.session)
 
     def _show_error(self, _change=None) -> None:
-        problems = [self.session.error] if self.session.error else []
+        problems = [self.session.error] if self.session.error and not self.picker.problem.value else []
         if self._seen and not self.images.gallery.ready:
             problems.append(NO_VIEWS)
         self.message.value = "".join(said_html(text, wrong=True) for text in problems)

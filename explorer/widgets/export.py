@@ -14,8 +14,14 @@ from explorer import __version__
 from explorer.widgets.session import Session
 
 
-def snapshot_html(session: Session) -> str:
-    """Model, photo, predictions, stages and module tree as HTML with embedded PNGs."""
+def snapshot_html(*sessions: Session) -> str:
+    """Model, photo, predictions, stages and module tree as HTML with embedded PNGs; of two models side by
+    side, one below the other.
+    """
+    return "".join(f'<div class="vx-snapshot">{_state_html(session)}</div>' for session in sessions)
+
+
+def _state_html(session: Session) -> str:
     parts = []
     if session.look is not None:
         parts.append(session.look._repr_html_())
@@ -27,17 +33,19 @@ def snapshot_html(session: Session) -> str:
         parts.append(f"<details><summary>Modules</summary>{session.tree._repr_html_()}</details>")
     if session.image_name:
         parts.append(f"<p>Photo: {escape(session.image_name)}</p>")
-    return f'<div class="vx-snapshot">{"".join(parts)}</div>'
+    return "".join(parts)
 
 
-def page_html(session: Session) -> str:
+def page_html(*sessions: Session) -> str:
     """`snapshot_html` as a page of its own, in the reader's light or dark colours."""
-    title = escape(f"{session.model_name or 'explorer'}: {session.image_name or 'no photo'}")
+    models = ", ".join(session.model_name for session in sessions if session.model_name)
+    title = escape(f"{models or 'explorer'}: {sessions[0].image_name or 'no photo'}")
     style = "body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title><style>{style}</style></head>\n<body>{snapshot_html(session)}</body></html>\n"
+        f"<title>{title}</title><style>{style}</style></head>\n"
+        f"<body>{snapshot_html(*sessions)}</body></html>\n"
     )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets as t
 
-from explorer.widgets.checks import MAX_COMPARED, check_compared, check_model
+from explorer.widgets.checks import MAX_COMPARED, check_compared, check_model, check_second
 from explorer.widgets.gallery import NO_PHOTOS, Gallery, gallery
 from explorer.widgets.jobs import Job, Line, Runner
 from explorer.widgets.wishes import Wish, file_of, in_a_word, name_of_model, name_of_photo, tell_model
@@ -85,7 +85,7 @@ class Session(t.HasTraits):
         """beside: the session of the first model, where this is the second one's; they share their threads"""
         super().__init__(gallery=photos)
         self.place = "dash.session" if beside is None else "dash.second.session"  # to read it from, in a cell
-        self._shares = beside is not None
+        self.first = beside
         self.labels, self.input_size = labels, input_size
         #: Where the model and the photo on the screen came from, to write down how to get them again.
         self.model_source, self.random_weights, self.image_source = "", False, None
@@ -114,13 +114,21 @@ class Session(t.HasTraits):
 
     def open_image(self, source: Any, name: str = "") -> None:
         """Ask for a photo, as it came: it is opened in the background,
-        and a broken one becomes a sentence in `error`.
+        and a broken one becomes a sentence in `error`. Where this is the second model's session, the first
+        one's is asked: both follow it.
         """
+        if self.first is not None:
+            return self.first.open_image(source, name)
         self._ask(image=source, image_name=name or name_of_photo(source), image_source=file_of(source))
 
     def open_as(self, image: Any, name: str, source: Any) -> None:
         """Ask for a photo that is open elsewhere, under its name there, and as coming from the same file."""
         self._ask(image=image, image_name=name, image_source=source)
+
+    @property
+    def photo_asked_for(self) -> str:
+        """What the photo that was asked for last is called, whether it is on the screen yet or not."""
+        return self._wish.image_name
 
     def wait(self, timeout: float | None = 120) -> None:
         """Block until the newest wish is fulfilled.
@@ -161,6 +169,9 @@ class Session(t.HasTraits):
     def _wish_image(self, proposal):
         if self._may_publish:
             return proposal["value"]
+        if self.first is not None:
+            self.first.image = proposal["value"]
+            return self.image
         from explorer.data.images import ImageError, load_image
 
         try:
@@ -204,7 +215,7 @@ class Session(t.HasTraits):
         if proposal["value"] is None or proposal["value"] == "":
             return None
         try:
-            return check_model(proposal["value"])
+            return check_second(proposal["value"], self.input_size)
         except (ValueError, TypeError) as error:
             raise t.TraitError(str(error)) from error
 
@@ -319,6 +330,9 @@ class Session(t.HasTraits):
     def _open_model(self, wish: Wish) -> Any:
         model = wish.opened_model(self._tell)
         if model is not None and model is not self.model:
+            size = self.input_size
+            if self.first is not None and size is not None and size[0] != model.in_chans:
+                self.input_size = None  # the first one's; this one reads other channels
             tell_model(model, self.labels, self.input_size)
         return model
 
@@ -353,11 +367,11 @@ class Session(t.HasTraits):
         """End what is being done and let go of the model, the photo and every observer.
         May be called twice.
         """
-        if self._shares:
+        if self.first is not None:
             self._wishes.close()
         else:
             self.jobs.close()
         self.unobserve_all()
         self._wish, self._cause = Wish(), None
         self._publish(model=None, image=None, look=None, tree=None, model_name="", image_name="",
-                      gallery=NO_PHOTOS, run=None, runs=(), busy="")
+                      gallery=NO_PHOTOS, beside=None, run=None, runs=(), busy="")

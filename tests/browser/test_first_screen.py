@@ -88,3 +88,18 @@ def test_the_photo_is_chosen_for_both_and_one_model_is_left_when_the_other_goes(
     view.get_by_role("button", name="tf_efficientnet_lite1").click()
     expect(view.locator(".vx-answers")).to_have_count(1)
     assert two.page.js_errors == []
+
+
+def test_a_second_model_comes_changes_and_goes_and_the_tab_in_front_stays(two, expect):
+    """The page turned to another tab, and stumbled over views of what was closed."""
+    view = view_of(two)
+    view.get_by_role("tab", name="Explain").click()
+    for code, rows in (("dash.session.beside = 'tf_efficientnet_lite1'", 2),
+                       ("dash.session.beside = 'tf_efficientnet_lite2'", 2),
+                       ("dash.session.beside = None", 1),
+                       ("dash.session.beside = 'tf_efficientnet_lite1'; dash.session.beside = None", 1)):
+        two.run_code(f"{code}; dash.wait()")
+        expect(view.locator(".vx-answers")).to_have_count(rows)
+        expect(view.locator(".vx-explain:visible")).to_have_count(rows)
+        expect(view.get_by_role("tab", name="Explain")).to_have_attribute("aria-selected", "true")
+    assert two.page.js_errors == []

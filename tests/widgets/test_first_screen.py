@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from traitlets import TraitError
 import explorer
 from explorer.widgets.panels.flowing import KINDS, even, words_of
 from explorer.widgets.parts.answers import Answer, Answers
-from explorer.widgets.parts.flow import Flow
+from explorer.widgets.parts.flow import Flow, Reads
 from explorer.widgets.session import ExplorerError
 
 
@@ -95,6 +97,81 @@ def test_a_photo_of_ones_own_joins_the_strip_once_it_could_be_opened(dash):
     dash.images.gallery._receive(None, {"kind": "pick", "index": before}, [])
     dash.wait()
     assert dash.session.image_name == "me.jpg" and len(dash.session.gallery) == before + 1
+
+
+def test_photos_of_ones_own_with_one_name_each_have_a_place_in_the_strip():
+    """All that a camera takes are called camera.jpg: the second one marked, and opened, the first."""
+    data = [photo.path.read_bytes() for photo in explorer.sample_photos()[3:6]]
+    dash = explorer.Dashboard(explorer.create_model("lenet5"), images=[Image.new("L", (40, 40), 90)])
+    dash.wait()
+    for one in (*data, data[1]):  # the last one once more
+        dash.images.input._on_message("image", {"name": "<i>me.jpg"}, [one])
+        dash.wait()
+    titles = ["<i>me.jpg", "<i>me.jpg (2)", "<i>me.jpg (3)"]
+    assert [title for title, _ in dash.session.gallery][1:] == titles
+    assert dash.session.image_name == titles[1] and dash.images.gallery.selected == 2
+    dash.images.input._on_message("image", {"name": "broken.png"}, [b"nothing"])
+    with pytest.raises(ExplorerError, match="not a picture"):
+        dash.wait()
+    assert not dash.images._own
+    dash.close()
+
+
+def test_a_photo_for_which_there_is_no_place_is_said_to_have_none(monkeypatch):
+    monkeypatch.setattr("explorer.widgets.panels.images.MAX_THUMBNAILS", 2)
+    photos = [Image.new("L", (40, 40), grey) for grey in (90, 160)]
+    dash = explorer.Dashboard(explorer.create_model("lenet5"), images=photos)
+    dash.wait()
+    own = explorer.sample_photos()[9].path.read_bytes()
+    dash.images.input._on_message("image", {"name": "me.jpg"}, [own])
+    dash.wait()
+    assert dash.session.image_name == "me.jpg" and len(dash.session.gallery) == 2
+    assert "not kept" in dash.images.input._said["text"] and dash.images.gallery.selected == -1
+    dash.close()
+
+
+@pytest.mark.parametrize("labels", [("7", "3", "0"), ("crane", "Crane", "cran"), ("a, b", "b", " c ")])
+def test_an_answer_is_asked_about_whatever_the_classes_are_called(labels):
+    torch.manual_seed(0)
+    model = explorer.create_model("lenet5", num_classes=3)
+    dash = explorer.Dashboard(model, labels=labels, images=[Image.new("L", (40, 40), 90)])
+    dash.wait()
+    for index, answer in enumerate(dash.session.look.predictions):
+        dash.predictions.answers._receive(None, {"kind": "pick", "index": index}, [])
+        assert dash.explain.wait() and dash.explain.heat_map.shown.target == answer.index
+    dash.close()
+
+
+def test_what_the_cells_of_a_former_model_read_is_not_shown_for_the_next(monkeypatch):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(model, names, size, should_stop):
+        asked.set()
+        assert go_on.wait(30)
+        return {name: Reads(said="of the former") for name in names}
+
+    monkeypatch.setattr("explorer.widgets.panels.predictions.reads_of", slow)
+    dash = explorer.Dashboard(explorer.create_model("lenet5"), images=[Image.new("L", (40, 40), 90)])
+    dash.wait()
+    flow = dash.predictions.flow
+    flow._receive(None, {"kind": "reads"}, [])
+    assert asked.wait(30)
+    dash.session.model = explorer.create_model("lenet5", num_classes=2)
+    dash.session.wait()
+    assert dash.predictions._read is None
+    go_on.set()
+    assert dash.predictions.wait() and flow._reads == {}
+    flow._receive(None, {"kind": "reads"}, [])
+    assert dash.predictions.wait() and list(flow._reads) == list(flow.stops)
+    dash.close()
+
+
+def test_no_frame_is_drawn_for_an_input_of_another_shape(dash):
+    from explorer.widgets.panels.reading import reads_of
+
+    model, names = dash.session.model, dash.predictions.flow.stops[:1]
+    assert list(reads_of(model, names, (224, 224), lambda: False)) == list(names)
+    assert reads_of(model, names, (224, 320), lambda: False) == {}
 
 
 def test_the_pointer_on_a_map_asks_once_which_part_of_the_photo_a_cell_reads(dash, monkeypatch):

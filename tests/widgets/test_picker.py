@@ -34,7 +34,7 @@ from explorer.widgets.parts.card import card_html, stages_figure, stages_svg
 from explorer.widgets.parts.comparison import Comparison, markdown
 from explorer.widgets.parts.model_list import ModelList
 from explorer.widgets.parts.timeline import FamilyTimeline
-from explorer.widgets.session import Session
+from explorer.widgets.session import ExplorerError, Session
 from tests.html import parse
 
 
@@ -465,6 +465,43 @@ def test_the_models_open_under_one_line_and_shut_when_one_is_there(picker, sessi
     picker.open_random.click()
     session.wait()
     assert picker.layout.display == "none" and picker.opener.description == "lenet5 · 61.7 k ▾"
+
+
+def test_why_a_model_could_not_be_opened_stands_by_the_button_and_not_above_as_well():
+    import explorer
+
+    dash = explorer.Dashboard(explorer.create_model("lenet5"))
+    dash.wait()
+    picker = dash.picker
+    picker.opener.click()
+    for _ in range(2):
+        picker.select("resnet10t")  # whose weights are not on this computer
+        picker.open_trained.click()
+        with pytest.raises(ExplorerError, match="not on this computer"):
+            dash.wait()
+        assert picker.layout.display == "" and picker.problem.value.count('role="alert"') == 1
+        assert "not on this computer" in picker.problem.value and dash.message.value == ""
+    picker.opener.click()
+    picker.open_trained.click()  # the list is shut: it would be said where nobody sees it
+    with pytest.raises(ExplorerError, match="not on this computer"):
+        dash.wait()
+    assert picker.problem.value == "" and "not on this computer" in dash.message.value
+    picker.opener.click()
+    picker.open_random.click()
+    dash.wait()
+    assert picker.layout.display == "none" and picker.problem.value == dash.message.value == ""
+    dash.close()
+
+
+def test_the_list_stays_open_until_what_was_asked_for_is_there(picker, session):
+    picker.opener.click()
+    picker.select("lenet5")
+    with session.lock:  # nothing can be there yet
+        picker.open_random.click()
+        session.compare = ["lenet5"]
+        assert picker.layout.display == ""
+    session.wait()
+    assert picker.layout.display == "none"
 
 
 def test_a_card_is_made_for_the_shown_model_only(session, monkeypatch):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import ipywidgets as W
 
 from explorer.widgets.lifetime import close_whole
+from explorer.widgets.panels.explain.asking import labels_of
 from explorer.widgets.panels.explain.tab import ExplainTab
 from explorer.widgets.panels.picker.words import model_line
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.work import busy_html, said_html
-from explorer.widgets.session import Session
+from explorer.widgets.session import ExplorerError, Session
+from explorer.widgets.wishes import in_a_word
 
 TWICE = {"Feature maps": StagesPanel, "Explain": ExplainTab}  # tabs in which the second model stands too
 
@@ -33,9 +37,14 @@ class Pair(W.Box):
         """Block until both show what was asked for; False after `timeout` seconds."""
         return all([panel.wait(timeout) for panel in self.panels])
 
+    def put(self, second: Any) -> None:
+        """Put the panel of another second model in the place of the one that is there."""
+        self.panels = (self.panels[0], second)
+        self.children = self.panels
+
     def let_go(self) -> None:
         """End the box alone; the panels go on, each in its place."""
-        layout, self.panels, self.children = self.layout, (), ()
+        layout = self.layout
         self.close()
         layout.close()
 
@@ -49,7 +58,12 @@ class Beside(W.VBox):
 
     def __init__(self, first: Session, model: Any):
         self.first, self._mirroring, self._done = first, False, False
-        self.session = Session(labels=first.labels, beside=first)
+        self._asked_for, self._why = in_a_word(model), ""  # why there is no model, where there is none
+        self._followed: Any = None                         # the photo that was asked for here
+        size = first.input_size  # whether a model that was built takes that, `check_second` has seen
+        size = size if isinstance(model, str) or model.config.input_size == size else None
+        self.session = Session(labels=first.labels, input_size=size, photos=first.gallery, beside=first)
+        self.session.observe(self._take_over, ["look"])  # before any panel draws it
         self.line = W.Button(layout=W.Layout(width="auto"), tooltip="Take the second model away")
         self.line.add_class("vx-model-line")
         self.line.add_class("vx-second")
@@ -63,9 +77,10 @@ class Beside(W.VBox):
         self.add_class("vx-second")
         self.session.observe(self._show_message, ["error", "busy"])
         self.session.observe(self._write_line, ["model_name"])
-        self.session.observe(lambda change: first.show_tab(change["new"]) if change["new"] else None, ["tab"])
-        first.observe(self._follow, ["look"])
+        first.observe(self._follow, ["look", "busy"])  # without a model there is no look, but a photo
+        first.observe(self._same_photos, ["gallery"])
         for one in (first, self.session):
+            one.observe(self._same_tab, ["tab"])
             one.observe(self._same_stage, ["stage"])
             one.observe(self._same_class, ["asked_class"])
         self.session.open_model(model)
@@ -73,23 +88,59 @@ class Beside(W.VBox):
         self._follow()
 
     def _write_line(self, _change: Any = None) -> None:
-        self.line.description = f"{model_line(self.session.model_name)} ✕"
+        self.line.description = f"{model_line(self.session.model_name or self._asked_for)} ✕"
 
     def _show_message(self, _change: Any = None) -> None:
+        """What went wrong; that there is no model is said as long as that is so, whatever photo comes."""
         session = self.session
-        self.message.value = said_html(session.error, wrong=True) if session.error else \
+        opened = session.model is not None
+        self._why = "" if opened else session.error or self._why
+        for panel in (self.predictions, *self.panels.values()):
+            panel.layout.display = "none" if self._why else ""
+        wrong = session.error or self._why
+        self.message.value = said_html(wrong, wrong=True) if wrong else \
             busy_html(session.busy) if session.busy and session.look is None else ""
 
     def _follow(self, _change: Any = None) -> None:
-        """The photo of the first model, once that has answered."""
+        """The photo of the first model, once that has answered, or can't."""
         first = self.first
-        if first.image is not None:
-            self.session.open_as(first.image, first.image_name, first.image_source)
+        if first.image is None or first.image is self._followed:
+            return
+        self._followed = first.image
+        self.session.open_as(first.image, first.image_name, first.image_source)
+
+    def _same_photos(self, _change: Any = None) -> None:
+        self.session.gallery = self.first.gallery
 
     # --- what is asked of one is asked of the other ---
 
     def _other(self, session: Session) -> Session:
         return self.session if session is self.first else self.first
+
+    def _take_over(self, change: Any) -> None:
+        """The first look of a model here: what the first one was asked before holds for it too."""
+        first, own = self.first, self.session
+        if own.look is None or first.look is None:
+            return
+        if change["old"] is not None and own.stage in own.look.stages:
+            return
+        with self._mirrored():
+            own.stage = alike(first.stage, first, own) or own.stage
+        self._hand_on_class(first)
+
+    @contextlib.contextmanager
+    def _mirrored(self) -> Iterator[None]:
+        """What changes here is the answer to a change of the other: it goes no further."""
+        before, self._mirroring = self._mirroring, True
+        try:
+            yield
+        finally:
+            self._mirroring = before
+
+    def _same_tab(self, change: Any) -> None:
+        if change["new"] and not self._mirroring:
+            with self._mirrored():
+                self._other(change["owner"]).show_tab(change["new"])
 
     def _same_stage(self, change: Any) -> None:
         """The stage of the other model whose cells lie as many pixels apart."""
@@ -98,29 +149,35 @@ class Beside(W.VBox):
             return
         found = alike(change["new"], asked, other)
         if found and found != other.stage:
-            self._mirroring = True
-            try:
+            with self._mirrored():
                 other.stage = found
-            finally:
-                self._mirroring = False
 
     def _same_class(self, change: Any) -> None:
-        """The same class, where the other model knows it by that name."""
-        other, name = self._other(change["owner"]), change["new"]
-        if other.look is not None and name in other.look.labels:
+        self._hand_on_class(change["owner"])
+
+    def _hand_on_class(self, asked: Session) -> None:
+        """The same class of the other model, where that knows it by its name; by its number where the classes
+        are the same.
+        """
+        other, name = self._other(asked), asked.asked_class
+        known = () if other.look is None else labels_of(other.look)
+        numbered = name.isdecimal() and asked.look is not None and labels_of(asked.look) == known
+        if name in known or numbered or not name and asked is self.first:
             other.asked_class = name
-        elif not name and change["owner"] is self.first:
-            other.asked_class = ""
 
     def wait(self, timeout: float | None = 120) -> None:
         """Block until the second model has answered. Raises ExplorerError where it could not."""
         self.session.wait(timeout)
+        if self._why:
+            raise ExplorerError(self._why)
 
     def close(self) -> None:
         if self._done:
             return
-        self._done = True
-        self.first.unobserve(self._follow, ["look"])
+        self._done, self._followed = True, None
+        self.first.unobserve(self._follow, ["look", "busy"])
+        self.first.unobserve(self._same_photos, ["gallery"])
+        self.first.unobserve(self._same_tab, ["tab"])
         self.first.unobserve(self._same_stage, ["stage"])
         self.first.unobserve(self._same_class, ["asked_class"])
         self.session.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain, count
 from typing import Any
 
 import ipywidgets as W
@@ -41,13 +42,13 @@ class ImagesPanel(Panel):
         self.fold = W.Button(description=OPEN, tooltip="All photos at once, or one row of them",
                              layout=W.Layout(width="auto"))
         self.fold.add_class("vx-open")
-        self._own: dict[str, bytes] = {}    # photos of the reader's own that are being opened
+        self._own: dict[str, bytes] = {}    # the reader's own that are being opened, by their titles
         self._shown: Gallery | None = None  # the photos whose small pictures the page has
         super().__init__(session, [self.gallery, self.note, self.input], beside=[self.fold])
         self.add_class("vx-images")
         self.note.add_class("vx-images-note")
         self.input.add_class("vx-images-own")
-        self.gallery.on_pick(self._pick)
+        self.gallery.on_pick(lambda index: self.tell(self._pick, index))
         self.input.on_image(self._take)
         self.fold.on_click(lambda _: self.tell(self._unfold, self.fold.description == OPEN))
         self._unfold(False)
@@ -59,18 +60,31 @@ class ImagesPanel(Panel):
 
     def _take(self, name: str, data: bytes) -> None:
         """A photo of the reader's own: it is opened, and joins the others once it could be."""
-        self._own[name] = data
-        self.session.open_image(data, name)
+        with self.session.lock:
+            title = self._title(name, data)
+            self._own[title] = data
+            self.session.open_image(data, title)
+
+    def _title(self, name: str, data: bytes) -> str:
+        """Its name, with a number where another photo has that: all from a camera are called the same."""
+        taken = {**dict(self.session.gallery), **self._own}
+        titles = chain([name], (f"{name} ({number})" for number in count(2)))
+        return next(title for title in titles if title not in taken or
+                    isinstance(taken[title], bytes) and taken[title] == data)
 
     def _join(self, name: str) -> None:
         """A photo of one's own is on the screen: it stays at hand."""
         data = self._own.pop(name)
         before = self.session.gallery
-        free = name not in [title for title, _ in before]
-        if free and len(before) < MAX_THUMBNAILS:
-            self.gallery.add(name, thumbnail_jpeg(data))
-            self._shown = Gallery([*before, (name, data)]).known_by(before.places)
-            self.session.gallery = self._shown
+        if name in dict(before):
+            return
+        if len(before) >= MAX_THUMBNAILS:
+            self.input.say(f"{name} is shown, but not kept among the photos: more than {len(before)} do not "
+                           "fit there.", error=False)
+            return
+        self.gallery.add(name, thumbnail_jpeg(data))
+        self._shown = Gallery([*before, (name, data)]).known_by(before.places)
+        self.session.gallery = self._shown
 
     def _show_gallery(self) -> None:
         """Small pictures of the first photos; the session keeps those that can be opened."""
@@ -89,7 +103,7 @@ class ImagesPanel(Panel):
         self.session.gallery = self._shown
 
     def _pick(self, index: int) -> None:
-        title, source = self.session.gallery[index]
+        title, source = (self._shown or self.session.gallery)[index]
         self.session.open_image(source, title)
 
     def draw(self) -> None:
@@ -102,7 +116,8 @@ class ImagesPanel(Panel):
             return
         if self.session.image_name in self._own:
             self._join(self.session.image_name)
-        self._own.clear()  # what could not be opened
+        wanted = self.session.photo_asked_for  # the others could not be opened, or gave way to it
+        self._own = {title: data for title, data in self._own.items() if title == wanted}
         titles = [title for title, _ in self.session.gallery]
         name = self.session.image_name
         self.gallery.mark(titles.index(name) if name in titles else -1)

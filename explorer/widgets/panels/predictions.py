@@ -11,6 +11,7 @@ from explorer.display import draw
 from explorer.widgets import export
 from explorer.widgets.jobs import Line
 from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.explain.asking import asked_by
 from explorer.widgets.panels.flowing import stops_of
 from explorer.widgets.panels.reading import reads_of
 from explorer.widgets.panels.work import notes_html
@@ -59,6 +60,14 @@ def steps_html(look: Look) -> str:
             rest.append(f"<li><b>{escape(step.name)}</b>: {escape(step.sentence)}; {facts}</li>")
     return (f'<div class="vx-strip">{"".join(figures)}</div>'
             f'<ol class="vx-steps" start="{len(figures) + 1}">{"".join(rest)}</ol>')
+
+
+def _means(name: str, index: int, look: Look) -> bool:
+    """Whether whoever asks for this name gets that class: two may bear it, or one of the same letters."""
+    try:
+        return asked_by(name, look) == {"target": index}
+    except ValueError:
+        return False
 
 
 class PredictionsPanel(Panel):
@@ -132,11 +141,13 @@ class PredictionsPanel(Panel):
             text = "This model has no classifier: look at its feature maps."
             if look.finds_places:
                 boxes = look.detections is not None
-                text = "This model finds " + ("boxes: see the tab Detect." if boxes else
-                                              "masks: see the tab Segment.")
-        numbers = look.outputs.numbers
+                tab = "Detect" if boxes else "Segment"
+                see = f"see the tab {tab}." if self.session.first is None else \
+                    f"the tab {tab} shows those of the first model."
+                text = f"This model finds {'boxes' if boxes else 'masks'}: {see}"
+        label = "Numbers that the model gives" if look.outputs.numbers else MOST_LIKELY
         self.answers.show(answers_of(self._best, logits=self.logits.value),
-                          label="Numbers that the model gives" if numbers else MOST_LIKELY)
+                          label=f"{label}: {look.model_name}")
         self.meaning.value = f'<span class="vx-soft">{text}</span>' if text else meaning_html(look.outputs)
         all_shown = look.outputs.numbers or len(look.outputs) <= 3
         self.topk.layout.display = "none" if all_shown else ""
@@ -153,18 +164,22 @@ class PredictionsPanel(Panel):
             if look is None or model is self._read:
                 return
             self._read = model
-            names = self.flow.stops
-        self._reader.start(lambda job: reads_of(model, names, job.ended), self.flow.frame)
+            names, size = self.flow.stops, look.input.shape[-2:]
+            self._reader.start(lambda job: reads_of(model, names, size, job.ended), self.flow.frame)
 
     def _draw_way(self, look: Look) -> None:
         """The photo and the stops of another look."""
-        self._drawn = look
-        if self.session.model is not self._read:
-            self.flow.frame({})
+        before, self._drawn = self._drawn, look
         height, width = look.input.shape[-2:]
+        if self.session.model is not self._read or before is None or before.input.shape != look.input.shape:
+            if self._reader is not None:
+                self._reader.drop()  # what is found out now is of the former model, or of another shape
+            self._read = None
+            self.flow.frame({})
         seen = Seen(draw.jpeg_bytes(look.seen), self.session.image_name,
                     f"The network sees {width} × {height} pixels")
         stops, note = stops_of(look, self.session.model)
+        self.flow.label = f"From the photo to the answer: {look.model_name}"
         self.flow.show(stops, seen=seen, note=note)
 
     def _ask_about(self, index: int) -> None:
@@ -172,8 +187,9 @@ class PredictionsPanel(Panel):
         with self.session.lock:
             if index < len(self._best):
                 one, look = self._best[index], self.session.look
-                twice = look is not None and look.labels.count(one.label) > 1
-                self.session.ask_class(str(one.index) if twice else one.label)
+                if look is not None:
+                    clear = _means(one.label, one.index, look)
+                    self.session.ask_class(one.label if clear else str(one.index))
 
     def forget(self) -> None:
         self._drawn, self._best, self._read = None, [], None

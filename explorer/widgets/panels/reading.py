@@ -14,9 +14,12 @@ EVERYTHING = "computed from the whole picture"
 WITHOUT = " (and, by numbers pooled from all places, from the rest)"
 
 
-def reads_of(model: VisionModel, names: tuple[str, ...], should_stop: Callable[[], bool]) -> dict[str, Reads]:
+def reads_of(model: VisionModel, names: tuple[str, ...], size: Sequence[int],
+             should_stop: Callable[[], bool]) -> dict[str, Reads]:
     """{name of a stage: what its cells read}, by the theoretical receptive field; without those of which it
     can't be told. One pass without numbers a stage, so a second or two for a large network.
+
+    size: (height, width) of the input that the maps come from; of another one nothing is told
     """
     from explorer.inspection.receptive.asking import receptive_field
 
@@ -32,6 +35,8 @@ def reads_of(model: VisionModel, names: tuple[str, ...], should_stop: Callable[[
         if spans is None:
             continue
         height, width = field.input_size
+        if (height, width) != tuple(size):
+            break  # a network for boxes or masks reads each photo in its own shape
         gated = any("squeeze" in note for note in field.notes)
         found[name] = _reads(_shares(spans[0], width), _shares(spans[1], height), gated)
     return found

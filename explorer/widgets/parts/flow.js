@@ -32,7 +32,7 @@ function render({ model, el }) {
     stops.forEach((stop, index) => {
       if (index) make("span", "vx-flow-step", row, "›").setAttribute("aria-hidden", "true");
       const [channels, high, wide] = stop.shape;
-      const size = `${high} × ${wide}`, count = `${channels} maps · ÷${stop.stride}`;
+      const size = `${high} × ${wide}`, count = `${channels} map${channels === 1 ? "" : "s"} · ÷${stop.stride}`;
       const one = button(row, "", () => tell(model, { kind: "open", name: stop.name }), { className: "vx-flow-stop",
         label: `${stop.words}, ${stop.name}: ${count}, each ${size}. Open its feature maps` });
       one.dataset.stop = stop.name;

@@ -50,7 +50,7 @@ function render({ model, el }) {
   list.onchange = () => choose(model, "value", list.value);
   const open = () => { if (list.value) tell(model, { kind: "open", name: list.value }); };
   list.onkeydown = (event) => { if (event.key === "Enter") { event.preventDefault(); open(); } };
-  list.ondblclick = open;
+  list.ondblclick = (event) => { if (event.target !== list) open(); };  // not on the scroll bar or below the rows
   const unwatch = watch(model, { _here: draw, _open: draw, _table: load, _order: draw, _column: draw, value: mark });
   load();
   return () => { unwatch(); root.remove(); };

@@ -71,8 +71,9 @@ def asked_by(text: str, look: Look) -> dict[str, Any]:
         if a_box[2] and (number >= len(look.detections) or text != box_name(look, number)):
             raise ValueError(f"This photo has no {text!r}: choose one of its boxes.")
         return {"box": number}
-    chosen = int(text) if text.isdecimal() else text
-    return {"target": find_class(chosen, labels_of(look), look.outputs.noun)}
+    labels = labels_of(look)
+    chosen = int(text) if text.isdecimal() and text not in labels else text  # a class may be called "7"
+    return {"target": find_class(chosen, labels, look.outputs.noun)}
 
 
 def beside_each_other(look: Look) -> list[tuple[dict[str, Any], str]]:

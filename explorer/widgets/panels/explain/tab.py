@@ -31,12 +31,14 @@ class ExplainTab(W.VBox):
         super().__init__([self.switch, *self.panels.values()])
         self.add_class("vx-explain-tab")
         self.switch.observe(self._show, "value")
-        session.observe(self._asked, ["asked_class"])
+        session.observe(self._asked, ["asked_class", "tab"])
         self._show()
 
-    def _asked(self, _change: Any = None) -> None:
-        """A class was asked about, by a click on an answer or in a cell."""
-        self.switch.value = next(iter(self.panels))
+    def _asked(self, change: Any) -> None:
+        """A class was asked about, by a click on an answer or in a cell; perhaps the same as before."""
+        asked = change["new"] if change["name"] == "asked_class" else change["new"] == "Explain"
+        if asked:
+            self.switch.value = next(iter(self.panels))
 
     def seen(self, in_front: bool) -> None:
         self._in_front = in_front

@@ -103,7 +103,7 @@ class Gradients(Block):
             options: dict[str, Any] = {}
             if text:
                 try:
-                    chosen = int(text) if text.isdecimal() else text
+                    chosen = int(text) if text.isdecimal() and text not in look.labels else text
                     options["target"] = find_class(chosen, look.labels, look.outputs.noun)
                 except (ValueError, IndexError) as error:
                     self.clear()

@@ -42,7 +42,7 @@ from explorer.widgets.panels.picker.words import (
     model_line,
     tag_label,
 )
-from explorer.widgets.panels.work import notes_html
+from explorer.widgets.panels.work import notes_html, said_html
 from explorer.widgets.parts.card import card_html
 from explorer.widgets.parts.comparison import Comparison
 from explorer.widgets.parts.model_list import ModelList
@@ -57,7 +57,7 @@ MOST_TABLED = 30  # rows of the exported table
 
 class PickerPanel(Panel):
     title = "Model"
-    draw_on = ("model_name", "busy", "compare")
+    draw_on = ("model_name", "busy", "compare", "error")
     guide = GUIDE
 
     def __init__(self, session: Session):
@@ -98,7 +98,8 @@ class PickerPanel(Panel):
         self.comparison = Comparison(lock=session.lock, layout=wide)
 
         self._opened, self._compared, self._filling = "", None, False
-        self._asked = False  # a model was asked for here, and is not there yet
+        self._asked, self._before = False, None  # a model was asked for here, in place of that one
+        self.problem = W.HTML(layout=wide, style=self.count.style)  # why it could not be opened
         cards = all_cards()
         self.timeline.show((f.name, f.title, f.year, f.tagline, len(f.names)) for f in by_year)
         self.models.load(COLUMN_TITLES, list_rows(cards))
@@ -109,7 +110,7 @@ class PickerPanel(Panel):
         find = _box(W.VBox, "vx-find", [self.search, self.timeline, menus,
                                         _box(W.Box, "vx-line", [self.here, self.clear])])
         pick = _box(W.VBox, "vx-pick", [self.sort, self.models, self.count, self.tag, _box(W.Box, "vx-line", [
-            self.open_trained, self.open_random, self.put_beside, self.compare])])
+            self.open_trained, self.open_random, self.put_beside, self.compare]), self.problem])
         show = _box(W.VBox, "vx-show", [self.card])
         self.models.add_class("vx-grow")
         for button in (self.open_trained, self.open_random, self.put_beside, self.compare, self.clear):
@@ -284,11 +285,15 @@ class PickerPanel(Panel):
     def _open(self, *, pretrained: bool) -> None:
         if name := self.models.value:
             wanted = (self.tag.value or name) if pretrained else self.chosen
-            self._asked = True
-            self.session.open_model(wanted, pretrained=pretrained)
+            with self.session.lock:
+                self._asked, self._before = True, self.session.model
+                self.session.open_model(wanted, pretrained=pretrained)
 
     def _put_beside(self) -> None:
-        self.session.beside = self.tag.value or self.models.value
+        name = self.tag.value or self.models.value
+        if name == self.session.beside:  # once more, after it could not be opened
+            self.session.beside = None
+        self.session.beside = name
         self.unfold(False)
 
     # --- comparing ---
@@ -324,10 +329,7 @@ class PickerPanel(Panel):
             self._compared = self.session.compare
             self._show_comparison()
             self._show_toggle()
-        if self._asked and not self.session.busy:
-            self._asked = False
-            if not self.session.error:  # what was asked for here is there: back to the photo
-                self.unfold(False)
+        self._see_what_became()
         name = self.session.model_name
         if name == self._opened:
             return
@@ -338,6 +340,22 @@ class PickerPanel(Panel):
         if name.partition(".")[0] in self.models.names:
             self.select(name)
         self._show_card()
+
+    def _see_what_became(self) -> None:
+        """Where what was asked for here is there: back to the photo; or say by the buttons why it is not."""
+        wrong = self.session.error
+        if not wrong:
+            self.problem.value = ""
+        there = self.session.model is not self._before
+        if self._asked and (wrong or there):
+            self._asked, self._before = False, None
+            if there:
+                self.unfold(False)
+            elif self.layout.display != "none":
+                self.problem.value = said_html(wrong, wrong=True)
+
+    def forget(self) -> None:
+        self._before = None
 
     # --- code and figure ---
 
