@@ -15,6 +15,7 @@ def view(lab, expect):
     view = lab.page.locator(".vx-dashboard")
     expect(view.locator(".vx-predictions li").first).to_be_visible(timeout=60_000)
     view.locator(".vx-model-line").click()
+    expect(view.locator(".vx-picker")).to_be_visible()
     return view
 
 

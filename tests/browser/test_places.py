@@ -48,6 +48,7 @@ def test_boxes_follow_the_sliders_and_a_class_of_the_mask_is_shown_alone(lab, ex
 
     # names are text; two boxes that are clicked have an IoU
     assert page.evaluate("document.querySelectorAll('.vx-facts b').length") == 0
+    lab.run_code("import time; time.sleep(0.5)")  # the keys that were pressed have all arrived
     lab.run_code("dash.detect.view._on_message('chosen', {'chosen': [0, 1], 'generation': "
                  "dash.detect.view._boxes['generation']}, [])")
     expect(panel.get_by_text("IoU")).to_be_visible()

@@ -727,6 +727,8 @@ def test_of_several_the_best_is_tested_against_each_with_corrected_p_values():
     multitest = pytest.importorskip("statsmodels.stats.multitest")
     random = np.random.default_rng(1)
     rights = [random.random(80) < share for share in (0.95, 0.86, 0.5, 0.72)]
+    assert "as often as b, and is really better than" in answered(rights).standing[0]  # 75 of 80, both
+    rights[1][np.flatnonzero(rights[1])[:3]] = False
     result = answered(rights)
     exact = [result.differ(0, i).test.exact for i in (1, 2, 3)]
     assert result.rows[0].right == max(row.right for row in result.rows)

@@ -26,7 +26,7 @@ from explorer.files import given_path, write_whole
 from explorer.inspection.drawing.methods import Method
 
 SHOWN = 320  # pixels of the longer side in a notebook
-ENDINGS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+ENDINGS = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
 
 
 @dataclass(eq=False, repr=False)
