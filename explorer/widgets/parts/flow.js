@@ -41,7 +41,7 @@ function render({ model, el }) {
       maps.dataset.maps = String(stop.channels.length);
       for (const channel of stop.channels) {
         const image = make("img", "", maps);
-        image.dataset.channel = channel;
+        image.title = `Channel ${channel}`;
         image.src = urls[next++];
         image.alt = "";
         image.draggable = false;
@@ -85,7 +85,7 @@ function render({ model, el }) {
     Object.assign(frame.style, { left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * (to - left)}%`,
       height: `${100 * (bottom - top)}%` });
     frame.hidden = false;
-    said.textContent = `Channel ${image.dataset.channel}, row ${line}, column ${column}: ${word}`;
+    said.textContent = `Row ${line}, column ${column}: ${word}`;
   };
   row.addEventListener("pointermove", onMove);
   row.addEventListener("pointerleave", unframe);
