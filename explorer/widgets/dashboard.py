@@ -100,7 +100,7 @@ class Dashboard(W.VBox):
         self.picker = PickerPanel(self.session)
         self.images = ImagesPanel(self.session)
         self.predictions = PredictionsPanel(self.session)
-        self.working = W.HTML()  # beside the title, where coming and going moves nothing
+        self.working = W.HTML()  # beside the model, where coming and going moves nothing
         self.status = W.HTML()
         self.message = W.HTML()
 

@@ -86,10 +86,28 @@ _AT_REST = """async () => {
   }
 }"""
 
+_STICKING_OUT = """(el, [kinds, but]) => {
+    const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
+    return [...el.querySelectorAll(kinds)]
+      .filter(n => (n.offsetParent !== null || n.tagName === 'svg') && !(but && n.closest(but)))
+      .filter(n => {
+        const box = n.getBoundingClientRect();
+        return box.width && (box.right > right + 1 || box.left < left - 1);
+      })
+      .map(n => n.outerHTML.slice(0, 90));
+}"""
+
 _SAVE = "async (path) => {" + _FIND + " await find(path).context.save(); }"
 
 
 THEMES = "@jupyterlab/apputils-extension:themes"
+
+
+def sticking_out(panel: Any, kinds: str, but: str = "") -> list[str]:
+    """The elements of these kinds that reach past the edges of their dashboard.
+    kinds, but: CSS selectors; what lies in one of `but` may.
+    """
+    return panel.evaluate(_STICKING_OUT, [kinds, but])
 
 
 class Lab:

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from tests.browser.labdriver import sticking_out
+
 VIEWS = ("Predictions", "Heat maps", "Feature maps", "Agreement", "Table", "Accuracy and cost")
 
 
@@ -111,16 +113,7 @@ def test_nothing_is_cut_off_or_unreadable(compared, expect, width, dark):
         press(panel, name)
         pressed = panel.get_by_role("button", name=name, exact=True)
         expect(pressed).to_have_class(re.compile(r"\bmod-active\b"))
-        outside = panel.evaluate("""el => {
-            const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
-            return [...el.querySelectorAll('button, select, input, img, p, canvas')]
-              .filter(n => n.offsetParent !== null && !n.closest('[role=region]'))
-              .filter(n => {
-                const box = n.getBoundingClientRect();
-                return box.width && (box.right > right + 1 || box.left < left - 1);
-              })
-              .map(n => n.outerHTML.slice(0, 90));
-        }""")
+        outside = sticking_out(panel, "button, select, input, img, p, canvas", but="[role=region]")
         assert outside == [], name
     for selector in (".vx-cmp-chip", ".vx-cmp-about p", ".vx-downloads button"):
         ink = panel.locator(selector).first.evaluate(

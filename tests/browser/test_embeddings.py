@@ -6,6 +6,8 @@ import contextlib
 
 import pytest
 
+from tests.browser.labdriver import sticking_out
+
 TINY = """
 import os, tempfile
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
@@ -104,16 +106,7 @@ def test_photos_are_embedded_looked_at_chosen_opened_and_probed(lab, expect, wid
     panel.get_by_role("button", name="Show code").click()
     expect(view).to_contain_text('photos = explorer.embed(model, "flowers5")')
 
-    outside = panel.evaluate("""el => {
-        const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
-        return [...el.querySelectorAll('button, select, input, canvas, img, p')]
-          .filter(n => n.offsetParent !== null)
-          .filter(n => {
-            const box = n.getBoundingClientRect();
-            return box.width && (box.right > right + 1 || box.left < left - 1);
-          })
-          .map(n => n.outerHTML.slice(0, 90));
-    }""")
+    outside = sticking_out(panel, "button, select, input, canvas, img, p")
     assert outside == []
     for selector in (".vx-scatter-title", ".vx-scatter-key", ".vx-photos-one figcaption"):
         ink = panel.locator(selector).first.evaluate(

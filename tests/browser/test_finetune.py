@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.labdriver import sticking_out
+
 TINY = """
 import explorer, torch
 from torch import nn
@@ -175,16 +177,7 @@ def test_nothing_of_the_training_is_cut_off_or_unreadable(trained, expect, width
     panel = trained.page.locator(".vx-train")
     expect(panel.get_by_label("Patience", exact=True)).to_be_visible()
     trained.look(width, dark)
-    outside = panel.evaluate("""el => {
-        const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
-        return [...el.querySelectorAll('button, select, input, svg, img, p, li')]
-          .filter(n => n.offsetParent !== null || n.tagName === 'svg')
-          .filter(n => {
-            const box = n.getBoundingClientRect();
-            return box.width && (box.right > right + 1 || box.left < left - 1);
-          })
-          .map(n => n.outerHTML.slice(0, 90));
-    }""")
+    outside = sticking_out(panel, "button, select, input, svg, img, p, li")
     assert outside == []
     words = panel.locator(".vx-run button:visible, .vx-fields .widget-checkbox, .vx-fields .widget-label")
     short = words.evaluate_all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from explorer.models.catalog import FAMILIES
+from tests.browser.labdriver import sticking_out
 
 
 @pytest.fixture
@@ -138,16 +139,7 @@ def test_nothing_of_the_picker_is_cut_off_or_unreadable(ticked, expect, width, d
     expect(view.locator(".vx-compare tbody tr")).to_have_count(3)
     expect(view.locator(".vx-drawing svg")).to_be_visible()
     ticked.look(width, dark)
-    outside = view.locator(".vx-picker").evaluate("""el => {
-        const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
-        return [...el.querySelectorAll('button, select, input, svg, summary, p, dd')]
-          .filter(n => n.offsetParent !== null || n.tagName === 'svg')
-          .filter(n => {
-            const box = n.getBoundingClientRect();
-            return box.width && (box.right > right + 1 || box.left < left - 1);
-          })
-          .map(n => n.outerHTML.slice(0, 90));
-    }""")
+    outside = sticking_out(view.locator(".vx-picker"), "button, select, input, svg, summary, p, dd")
     assert outside == []
     for selector in (".vx-timeline-label", ".vx-models select", ".vx-card dd", ".vx-drawing-text text",
                      ".vx-compare td", ".vx-chip-name"):

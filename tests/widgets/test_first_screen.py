@@ -219,7 +219,7 @@ def test_the_parts_hold_what_they_are_given():
     answers, flow = Answers(), Flow()
     answers.show([Answer("<b>x</b>", "1 %", 0.01), Answer("nan", "not a number", float("nan"))])
     assert answers.rows[0].name == "<b>x</b>"
-    flow.clear()
+    flow.show([])
     assert flow.stops == () and "0 stops" in repr(flow)
     for part in (answers, flow):
         part.close()

@@ -81,6 +81,7 @@ def receptive_field(
     fields = Fields(edges, (height, width), frame)
     fields.check(stage, row, column)
     found = ReceptiveField(model_name=model_name(asked), stage=stage, fields=fields, **fields.of(row, column))
+    found.ungated = bool(noted.gates) and not gates
     found.notes = _notes(noted, gates=bool(gates), everything=found.everything)
     if photos:
         found.image = photos[0]

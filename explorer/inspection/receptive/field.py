@@ -95,6 +95,7 @@ class ReceptiveField(RichRepr):
                 to the pixel that moves it most. None where it was not asked for
     photos:     how many photos that is the mean of; 0 for noise
     notes:      sentences that a reader must know
+    ungated:    whether numbers that are pooled from all places and multiplied to each were left out of it
     """
 
     model_name: str
@@ -112,6 +113,7 @@ class ReceptiveField(RichRepr):
     effective: Tensor | None = None
     photos: int = 0
     notes: tuple[str, ...] = ()
+    ungated: bool = False
 
     @checked(row=whole(0), column=whole(0))
     def at(self, row: int, column: int) -> ReceptiveField:

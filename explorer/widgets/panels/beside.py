@@ -11,6 +11,7 @@ import ipywidgets as W
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.explain.asking import labels_of
 from explorer.widgets.panels.explain.tab import ExplainTab
+from explorer.widgets.panels.flowing import stride_of
 from explorer.widgets.panels.picker.words import model_line
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.stages import StagesPanel
@@ -190,8 +191,6 @@ def alike(name: str, asked: Session, other: Session) -> str:
 
     That of the same name and stride, else the last one of its stride, else the one as deep; "" for none.
     """
-    from explorer.widgets.panels.flowing import stride_of
-
     if name not in asked.look.stages or not other.look.stages:
         return ""
     wanted = stride_of(name, asked.look, asked.model)

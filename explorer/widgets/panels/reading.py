@@ -37,8 +37,7 @@ def reads_of(model: VisionModel, names: tuple[str, ...], size: Sequence[int],
         height, width = field.input_size
         if (height, width) != tuple(size):
             break  # a network for boxes or masks reads each photo in its own shape
-        gated = any("squeeze" in note for note in field.notes)
-        found[name] = _reads(_shares(spans[0], width), _shares(spans[1], height), gated)
+        found[name] = _reads(_shares(spans[0], width), _shares(spans[1], height), field.ungated)
     return found
 
 
@@ -47,7 +46,7 @@ def _shares(spans: Sequence[tuple[float, float]], size: int) -> tuple[tuple[floa
 
 
 def _reads(columns: tuple[tuple[float, float], ...], rows: tuple[tuple[float, float], ...],
-           gated: bool) -> Reads:
+           ungated: bool) -> Reads:
     if all(span == (0.0, 1.0) for span in (*columns, *rows)):
         return Reads(said=EVERYTHING)
-    return Reads(columns, rows, "computed from the part in the frame" + (WITHOUT if gated else ""))
+    return Reads(columns, rows, "computed from the part in the frame" + (WITHOUT if ungated else ""))

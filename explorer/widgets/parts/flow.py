@@ -58,7 +58,7 @@ class Flow(ExplorerPart, files="flow"):
     cell under the pointer is computed from has a frame, once ``frame`` has said which it is.
 
     ``label``: what a screen reader calls the row; ``chosen``: the dotted name of the stop that is marked,
-    "" for none. ``show``, ``mark`` and ``clear`` may be called from any thread.
+    "" for none. ``show`` and ``mark`` may be called from any thread.
     """
 
     label = t.Unicode("From the photo to the answer", help="what the row is").tag(sync=True)
@@ -83,10 +83,6 @@ class Flow(ExplorerPart, files="flow"):
         with self._lock:
             if not self._closed:
                 self._stops = message
-
-    def clear(self) -> None:
-        """Show no stops."""
-        self.show([])
 
     def mark(self, name: str) -> None:
         """Mark the stop of that name; "" marks none. Nothing is opened by this."""
