@@ -86,15 +86,23 @@ _AT_REST = """async () => {
   }
 }"""
 
-_STICKING_OUT = """(el, [kinds, but]) => {
-    const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
-    return [...el.querySelectorAll(kinds)]
-      .filter(n => (n.offsetParent !== null || n.tagName === 'svg') && !(but && n.closest(but)))
-      .filter(n => {
-        const box = n.getBoundingClientRect();
-        return box.width && (box.right > right + 1 || box.left < left - 1);
-      })
-      .map(n => n.outerHTML.slice(0, 90));
+# Charts follow their panel's width a frame or two later, so what sticks out must still do so after a while.
+_STICKING_OUT = """async (el, [kinds, but]) => {
+    const outside = () => {
+      const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
+      return [...el.querySelectorAll(kinds)]
+        .filter(n => (n.offsetParent !== null || n.tagName === 'svg') && !(but && n.closest(but)))
+        .filter(n => {
+          const box = n.getBoundingClientRect();
+          return box.width && (box.right > right + 1 || box.left < left - 1);
+        })
+        .map(n => n.outerHTML.slice(0, 90));
+    };
+    for (let i = 0; i < 50 && outside().length; i++) {
+      await new Promise((done) => setTimeout(done, 40));
+      await new Promise(requestAnimationFrame);
+    }
+    return outside();
 }"""
 
 _SAVE = "async (path) => {" + _FIND + " await find(path).context.save(); }"
@@ -104,7 +112,7 @@ THEMES = "@jupyterlab/apputils-extension:themes"
 
 
 def sticking_out(panel: Any, kinds: str, but: str = "") -> list[str]:
-    """The elements of these kinds that reach past the edges of their dashboard.
+    """The elements of these kinds that reach past the edges of their dashboard, and stay there.
     kinds, but: CSS selectors; what lies in one of `but` may.
     """
     return panel.evaluate(_STICKING_OUT, [kinds, but])
