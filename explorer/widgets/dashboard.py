@@ -35,6 +35,7 @@ from explorer.widgets.panels.segment.panel import SegmentPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.parts.base import SHARED_STYLE
+from explorer.widgets.parts.slider_names import SliderNames
 from explorer.widgets.session import Session
 from explorer.widgets.status import status_html
 
@@ -118,7 +119,7 @@ class Dashboard(W.VBox):
         self.rows = W.VBox([self.picker, self.message, self.images, self.ways, self.tabs])
         for rows in (self.ways, self.rows):
             rows.add_class("vx-rows")
-        super().__init__([W.HTML(f"<style>{styles()}</style>"), self.head, self.rows])
+        super().__init__([W.HTML(f"<style>{styles()}</style>"), self.head, self.rows, SliderNames()])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
         self._patience: threading.Timer | None = None

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from explorer import __version__
+from explorer.display.colours import CURVES
+from explorer.widgets.parts.base import SHARED_STYLE
 from explorer.widgets.session import Session
 
 
@@ -40,19 +42,26 @@ def page_html(*sessions: Session) -> str:
     """`snapshot_html` as a page of its own, in the reader's light or dark colours."""
     models = ", ".join(session.model_name for session in sessions if session.model_name)
     title = escape(f"{models or 'explorer'}: {sessions[0].image_name or 'no photo'}")
-    style = "body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title><style>{style}</style></head>\n"
+        f"<title>{title}</title><style>{page_style()}</style></head>\n"
         f"<body>{snapshot_html(*sessions)}</body></html>\n"
     )
+
+
+def page_style() -> str:
+    """The dashboard's tokens for a page of its own, which is dark where the reader's system is."""
+    dark = SHARED_STYLE.split('body[data-jp-theme-light="false"]', 1)[1].split("}", 1)[0]
+    own = ("body{font:var(--vx-text)/1.5 var(--vx-font);color:var(--vx-ink);background:var(--vx-back);"
+           "margin:var(--vx-gap-5) auto;max-width:70rem;padding:0 var(--vx-gap-4)}a{color:var(--vx-accent)}")
+    return f"{SHARED_STYLE}@media (prefers-color-scheme:dark){{body{dark}}}}}{own}"
 
 
 # --- figures to keep ----------------------------------------------------------------------------------------
 
 FORMATS = ("png", "svg", "pdf")
-ACCENT = "#1976d2"
+ACCENT = CURVES[0]
 
 Points = Sequence[tuple[float, float]]
 
@@ -106,7 +115,8 @@ def curves_figure(charts: Mapping[str, Mapping[str, Points]], *, title: str) -> 
         for name, points in curves.items():
             thin = {"alpha": 0.4, "linewidth": 0.8, "marker": ""}
             look = thin if name.endswith("each batch") else {"alpha": 1, "linewidth": 1.8, "marker": "."}
-            place.plot(*zip(*points), color=f"C{names.index(name) % 10}", label=shortened(name, 30), **look)
+            colour = CURVES[names.index(name) % len(CURVES)]
+            place.plot(*zip(*points), color=colour, label=shortened(name, 30), **look)
         place.set(xlabel="epoch", ylabel=what)
         place.xaxis.get_major_locator().set_params(integer=True)
         place.grid(alpha=0.3)

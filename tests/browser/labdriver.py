@@ -118,6 +118,20 @@ def sticking_out(panel: Any, kinds: str, but: str = "") -> list[str]:
     return panel.evaluate(_STICKING_OUT, [kinds, but])
 
 
+# A canvas, since a colour may be written as rgba(...) and, where it was mixed, as color(srgb ...).
+_INK = """(el, paint) => {
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.fillStyle = getComputedStyle(el)[paint];
+    pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
+
+
+def ink_of(place: Any, paint: str = "color") -> list[int]:
+    """[red, green, blue] in 0..255 in which an element is painted. paint: "color", "fill", "backgroundColor" """
+    return place.evaluate(_INK, paint)
+
+
 class Lab:
     """One page of JupyterLab over a folder of notebooks."""
 

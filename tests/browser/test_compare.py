@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.browser.labdriver import sticking_out
+from tests.browser.labdriver import ink_of, sticking_out
 
 VIEWS = ("Predictions", "Heat maps", "Feature maps", "Agreement", "Table", "Accuracy and cost")
 
@@ -116,7 +116,6 @@ def test_nothing_is_cut_off_or_unreadable(compared, expect, width, dark):
         outside = sticking_out(panel, "button, select, input, img, p, canvas", but="[role=region]")
         assert outside == [], name
     for selector in (".vx-cmp-chip", ".vx-cmp-about p", ".vx-downloads button"):
-        ink = panel.locator(selector).first.evaluate(
-            "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        ink = ink_of(panel.locator(selector).first)
         assert min(ink) > 140 if dark else max(ink) < 140, (selector, ink)
     assert compared.page.js_errors == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import explorer
+from tests.browser.labdriver import ink_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = {photo.name: photo for photo in explorer.sample_photos()}
@@ -183,11 +184,9 @@ def test_the_dark_theme_reaches_every_panel(lab, expect):
         selectors = (".vx-predictions .vx-name", ".vx-flow-stop", ".vx-mosaic-title", ".vx-input-zone",
                      ".vx-card", ".vx-model-line")
         for selector in (".vx-dashboard", *selectors):
-            ink = view.page.locator(selector).first.evaluate(
-                "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+            ink = ink_of(view.page.locator(selector).first)
             assert min(ink) > 140, (selector, ink)  # light letters on dark
-        back = view.evaluate(
-            "el => getComputedStyle(el).backgroundColor.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        back = ink_of(view, "backgroundColor")
         assert max(back) < 80, back
 
 

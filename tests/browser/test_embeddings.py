@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from tests.browser.labdriver import sticking_out
+from tests.browser.labdriver import ink_of, sticking_out
 
 TINY = """
 import os, tempfile
@@ -109,8 +109,7 @@ def test_photos_are_embedded_looked_at_chosen_opened_and_probed(lab, expect, wid
     outside = sticking_out(panel, "button, select, input, canvas, img, p")
     assert outside == []
     for selector in (".vx-scatter-title", ".vx-scatter-key", ".vx-photos-one figcaption"):
-        ink = panel.locator(selector).first.evaluate(
-            "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        ink = ink_of(panel.locator(selector).first)
         assert min(ink) > 120 if dark else max(ink) < 140, (selector, ink)
     assert page.js_errors == []
 

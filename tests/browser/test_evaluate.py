@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.browser.labdriver import ink_of
+
 JUDGED = """
 import explorer, torch
 from torch import nn
@@ -120,7 +122,7 @@ def test_a_thousand_classes_come_in_pages_and_no_photo_is_hidden(lab, expect):
                              "print(len(true), len(predicted), counts[list(true)][:, list(predicted)].sum())")
         assert found == f"1 976 {row.last.get_attribute('data-count')}\n"
 
-        ink = matrix.evaluate("el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        ink = ink_of(matrix)
         assert min(ink) > 120
     assert lab.page.js_errors == []
 

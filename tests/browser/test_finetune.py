@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.labdriver import sticking_out
+from tests.browser.labdriver import ink_of, sticking_out
 
 TINY = """
 import explorer, torch
@@ -186,8 +186,7 @@ def test_nothing_of_the_training_is_cut_off_or_unreadable(trained, expect, width
     for selector in (".vx-chart-title", ".vx-chart-text text", ".vx-data", ".vx-photos-sign",
                      ".vx-run-line"):
         paint = "fill" if "text text" in selector else "color"
-        ink = panel.locator(selector).first.evaluate(
-            f"el => getComputedStyle(el).{paint}.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        ink = ink_of(panel.locator(selector).first, paint)
         assert min(ink) > 120 if dark else max(ink) < 140, (selector, ink)
     assert trained.page.js_errors == []
 

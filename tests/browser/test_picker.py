@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from explorer.models.catalog import FAMILIES
-from tests.browser.labdriver import sticking_out
+from tests.browser.labdriver import ink_of, sticking_out
 
 
 @pytest.fixture
@@ -144,7 +144,6 @@ def test_nothing_of_the_picker_is_cut_off_or_unreadable(ticked, expect, width, d
     for selector in (".vx-timeline-label", ".vx-models select", ".vx-card dd", ".vx-drawing-text text",
                      ".vx-compare td", ".vx-chip-name"):
         paint = "fill" if "text" in selector else "color"
-        ink = view.locator(selector).first.evaluate(
-            f"el => getComputedStyle(el).{paint}.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        ink = ink_of(view.locator(selector).first, paint)
         assert min(ink) > 140 if dark else max(ink) < 140, (selector, ink)
     assert ticked.page.js_errors == []

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import re
 
+from explorer.display.colours import CURVES
 from explorer.widgets import parts
 from explorer.widgets.dashboard import HERE, styles
+from explorer.widgets.export import page_style
 from explorer.widgets.parts.base import SHARED_STYLE, ExplorerPart
 
 SHEETS = {path.relative_to(HERE).as_posix(): path.read_text(encoding="utf-8")
@@ -93,6 +95,14 @@ def test_both_themes_name_the_same_curves():
     curves = re.compile(r"--vx-c\d: (#[0-9a-f]{6});")
     assert len(curves.findall(light)) == len(curves.findall(dark)) == 8
     assert not set(curves.findall(light)) & set(curves.findall(dark))
+    assert tuple(curves.findall(light)) == CURVES, "figures to keep have the colours of the page"
+
+
+def test_an_exported_page_brings_the_tokens_for_light_and_dark():
+    style = page_style()
+    dark = style.split("@media (prefers-color-scheme:dark)")[1]
+    assert style.startswith(SHARED_STYLE) and "--vx-c0: #6cb6ff" in dark and "--vx-scheme: dark" in dark
+    assert style.count("{") == style.count("}")
 
 
 def test_every_view_brings_the_tokens_along_and_so_does_the_dashboard():

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from explorer.arguments import checked
 from explorer.display.charts import no_formulas
 from explorer.display.html import (
+    BLUE,
+    ORANGE,
     RichRepr,
     notes_html,
     row_html,
@@ -129,9 +131,9 @@ class CrossValidation(RichRepr):
         both = isinstance(self.evaluation, Evaluation) and not self.evaluation.multi_label
         chart = Chart(15 if both else 10, 4.5)
         first, second, *third = chart.subplots(1, 3 if both else 2)
-        first.plot(range(1, len(self.folds) + 1), self.values, "o", color="#4a8fd9")
-        first.axhline(self.mean, color="#d9804a", label=f"mean {self.text(self.mean)}")
-        first.axhspan(self.mean - self.spread, self.mean + self.spread, color="#d9804a", alpha=0.15,
+        first.plot(range(1, len(self.folds) + 1), self.values, "o", color=BLUE)
+        first.axhline(self.mean, color=ORANGE, label=f"mean {self.text(self.mean)}")
+        first.axhspan(self.mean - self.spread, self.mean + self.spread, color=ORANGE, alpha=0.15,
                       label=f"spread {self.text(self.spread)}")
         first.set(xlabel="fold", ylabel=self.figure, title=self.name)
         first.set_xticks(range(1, len(self.folds) + 1))

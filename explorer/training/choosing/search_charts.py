@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from explorer.display.charts import no_formulas
+from explorer.display.html import BLUE, ORANGE
 from explorer.display.words import counted
 from explorer.training.choosing.trials import Tried, shown
 from explorer.training.evaluation.charts import Chart
@@ -63,7 +64,7 @@ def plot_history(result: Tried) -> Figure:
     values = [trial.value for trial in done if trial.value is not None]
     best = np.maximum.accumulate(values) if result.higher else np.minimum.accumulate(values)
     so_far.plot([trial.number for trial in done], values, ".", label="trial")
-    so_far.step([trial.number for trial in done], best, where="post", color="#d9804a", label="best so far")
+    so_far.step([trial.number for trial in done], best, where="post", color=ORANGE, label="best so far")
     so_far.set(xlabel="trial", ylabel=result.figure, title="The best so far")
     so_far.legend()
     return no_formulas(chart)
@@ -76,7 +77,7 @@ def plot_importance(result: Tried) -> Figure:
     chart = Chart(7, 1.2 + 0.5 * len(result.importance))
     axes = chart.add_subplot()
     names = list(result.importance)[::-1]
-    axes.barh(names, [result.importance[name] for name in names], color="#4a8fd9")
+    axes.barh(names, [result.importance[name] for name in names], color=BLUE)
     axes.set(xlim=(0, 1), xlabel=f"share of the variance of the {result.figure}", title="What matters")
     return no_formulas(chart)
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from explorer.display.html import BLUE
 from explorer.training.evaluation.class_answers import ClassAnswers
 from explorer.training.evaluation.report import TABLE, named, percent
 
@@ -92,7 +93,7 @@ def draw_reliability(axes: Axes, result: ClassAnswers) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as sure as right")
     right = [one.right for one in bins]
     axes.bar([one.low for one in bins], right, [one.high - one.low for one in bins], align="edge",
-             color="#4a8fd9", edgecolor="white", label="right")
+             color=BLUE, edgecolor="white", label="right")
     axes.plot([one.confidence for one in bins], right, "o", color="#de7a28", label="mean confidence")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers",
              title=f"Calibration error {percent(result.calibration.error)}, {len(result)} photos")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from explorer.data.places.place_set import IGNORED
 from explorer.display import words
-from explorer.display.html import bar_html, cell_html, cells_html, name_html, table_html
+from explorer.display.html import BLUE, bar_html, cell_html, cells_html, name_html, table_html
 from explorer.inspection.segment.colours import colour_of, tinted
 from explorer.training.evaluation.charts import Chart, literal
 from explorer.training.evaluation.mask_answers import MaskAnswers
@@ -121,6 +121,6 @@ def plot_classes(result: MaskAnswers) -> Chart:
     rows = sorted(known, key=lambda row: row[1])[:BARS][::-1]
     chart = Chart(6.0, max(1.5, 0.3 * len(rows) + 1))
     axes = chart.add_subplot()
-    axes.barh([literal(name) for name, _ in rows], [iou for _, iou in rows], color="#4a8fd9")
+    axes.barh([literal(name) for name, _ in rows], [iou for _, iou in rows], color=BLUE)
     axes.set(xlim=(0, 1), xlabel="IoU")
     return chart

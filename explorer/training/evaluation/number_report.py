@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from explorer.display.html import (
+    BLUE,
     notes_html,
     row_html,
     sentences_html,
@@ -153,7 +154,7 @@ def draw_number(axes: Axes, result: NumberAnswers, name: str) -> None:
     room = 0.05 * (high - low) or 1.0
     ends = (low - room, high + room)
     axes.plot(ends, ends, color="grey", linestyle="--", label="right")
-    axes.plot(true, said, "o", color="#4a8fd9", markersize=4, alpha=0.7)
+    axes.plot(true, said, "o", color=BLUE, markersize=4, alpha=0.7)
     worst = [row.index for row in result.worst[:PHOTOS]]
     axes.plot([true[k] for k in worst], [said[k] for k in worst], "o", color="#de7a28", markersize=5,
               label="furthest off")

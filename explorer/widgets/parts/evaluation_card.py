@@ -234,7 +234,7 @@ def themed_svg(figure: Any, label: str) -> str:
     figure.savefig(buffer, format="svg")
     svg = buffer.getvalue().decode()
     svg = svg[svg.index("<svg"):].replace(INK, "currentColor")
-    svg = svg.replace(PAPER, "var(--jp-layout-color1, Canvas)")
+    svg = svg.replace(PAPER, "var(--vx-back)")
     return f'<div class="vx-eval-chart" role="img" aria-label="{escape(label)}">{svg}</div>'
 
 
