@@ -11,7 +11,7 @@ MUTED = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6
 BASE = tuple(tuple(int(code[i:i + 2], 16) for i in (1, 3, 5)) for code in OKABE_ITO + MUTED)
 SHADES = (0.0, -0.35, 0.35, -0.6, 0.6)  # towards black, towards white
 
-# Curves and groups of points in figures: the dashboard's own on white, --vx-c0 to --vx-c7 of widgets/tokens.css.
+# Curves and groups of points in figures: the dashboard's own on white, --vx-c0 to --vx-c7 of its tokens.css.
 # Blue is the first model's, orange the second's; they differ in lightness too.
 CURVES = ("#0b6bcb", "#c2410c", "#0f7b4f", "#8e24aa", "#8a6100", "#00727f", "#b0174f", "#4a4a4a")
 

@@ -128,7 +128,7 @@ _INK = """(el, paint) => {
 
 
 def ink_of(place: Any, paint: str = "color") -> list[int]:
-    """[red, green, blue] in 0..255 in which an element is painted. paint: "color", "fill", "backgroundColor" """
+    """[red, green, blue] in 0..255. paint: "color", "fill" or "backgroundColor" of an element."""
     return place.evaluate(_INK, paint)
 
 

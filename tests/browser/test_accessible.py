@@ -83,8 +83,10 @@ def test_nothing_moves_for_a_reader_who_asked_for_less_motion(unfolded):
     assert turning == ['""', "none"]
 
 
-def test_axe_sees_what_is_wrong(unfolded, axe):
+def test_axe_sees_what_is_wrong_and_reads_mixed_colours(unfolded, axe):
     view = unfolded.page.locator(".vx-dashboard")
-    view.evaluate("el => el.insertAdjacentHTML('beforeend', '<img id=bad src=\"data:,\">')")
-    assert [one.split(":")[0] for one in axe(unfolded.page)] == ["image-alt"]
-    view.evaluate("el => el.querySelector('#bad').remove()")
+    view.evaluate("""el => el.insertAdjacentHTML('beforeend', `<p class=bad><img src="data:,">
+      <span style="color: color-mix(in srgb, var(--vx-ink) 30%, transparent);
+      background: var(--vx-back2)">pale</span></p>`)""")
+    assert sorted(one.split(":")[0] for one in axe(unfolded.page)) == ["color-contrast", "image-alt"]
+    view.evaluate("el => el.querySelector('.bad').remove()")

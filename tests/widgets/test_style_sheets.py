@@ -1,5 +1,5 @@
-"""One visual system: sizes, gaps and colours have names (`tokens.css`), motion is the reader's choice, pictures
-have words. These tests read the sheets and scripts; a browser is asked in tests/browser/test_accessible.py.
+"""One visual system: sizes, gaps and colours have names (`tokens.css`), motion is the reader's choice,
+pictures have words. These tests read sheets and scripts; tests/browser/test_accessible.py asks a browser.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ DATA_COLOURS = {
     "parts/photo_overlay.js": {"#ffffff", "#000", "#fff", "rgba(0"},
     "parts/confusion.js": {"rgba($"},                              # right and wrong, the more the stronger
 }
-COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}\b(?!\{)|\b(?:rgb|hsl)a?\(\s*[\d$]|[:\s](?:white|black|gr[ae]y|silver|red|green"
-                    r"|blue|orange|yellow)\s*[;}]")
+COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}\b(?!\{)|\b(?:rgb|hsl)a?\(\s*[\d$]"
+                    r"|[:\s](?:white|black|gr[ae]y|silver|red|green|blue|orange|yellow)\s*[;}]")
 # Its variables have names of JupyterLab; ipywidgets reads them.
 FOR_IPYWIDGETS = re.compile(r"--jp-(?:widgets-[a-z-]+|brand-color1):")
 
