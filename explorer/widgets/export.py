@@ -8,10 +8,10 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any, Protocol
 
 from explorer import __version__
+from explorer.display.legend import text_font
 from explorer.widgets.session import Session
 
 
@@ -212,7 +212,7 @@ def _picture_bytes(picture: Any, title: str, caption: str) -> bytes:
 
     picture = picture.convert("RGB")
     side, gap = max(picture.width, 480), 12
-    fonts = _font(18), _font(13)
+    fonts = text_font(18), text_font(13)
     above, below = (_wrapped(text, font, side) for text, font in zip((title, caption), fonts, strict=True))
     heights = [round(1.35 * font.size) for font in fonts]
     top = gap + heights[0] * len(above) + gap // 2
@@ -230,14 +230,6 @@ def _picture_bytes(picture: Any, title: str, caption: str) -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", pnginfo=about)
     return buffer.getvalue()
-
-
-def _font(size: int) -> Any:
-    """matplotlib's DejaVu Sans: it has more alphabets than the font inside Pillow."""
-    from matplotlib import get_data_path
-    from PIL import ImageFont
-
-    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
 def _wrapped(text: str, font: Any, width: int) -> list[str]:
