@@ -36,6 +36,7 @@ from explorer.widgets.panels.search.panel import SearchPanel
 from explorer.widgets.panels.segment.panel import SegmentPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.work import busy_html, said_html
+from explorer.widgets.parts.base import SHARED_STYLE
 from explorer.widgets.session import Session
 from explorer.widgets.status import status_html
 
@@ -324,4 +325,4 @@ def panels_in(widget: W.Widget) -> list[Panel]:
 def styles() -> str:
     """What all panels share, then what each brings along."""
     sheets = [HERE / "style.css", *sorted((HERE / "panels").rglob("*.css"))]
-    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+    return "\n".join([SHARED_STYLE, *(sheet.read_text(encoding="utf-8") for sheet in sheets)])

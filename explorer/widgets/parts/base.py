@@ -23,12 +23,16 @@ _NOT_KEYWORDS = {"comm", "keys", "log", "ready"}
 
 _HERE = Path(__file__).parent
 _KIT = (_HERE / "kit.js").read_text(encoding="utf-8")
+#: Sizes and colours, then what all views share; the dashboard's sheet begins with it too.
+SHARED_STYLE = "\n".join(sheet.read_text(encoding="utf-8")
+                         for sheet in (_HERE.parent / "tokens.css", _HERE / "kit.css"))
 
 
 class ExplorerPart(anywidget.AnyWidget):
     """Base of the views that ipywidgets lacks; a subclass says what its ``files`` are called.
 
-    The text of ``kit.js`` comes in front of its module, so that no view writes again what all of them need.
+    The text of ``kit.js`` comes in front of its module, that of ``tokens.css`` and ``kit.css`` in front of its
+    sheet: no view writes again what all of them need, and each looks the same outside a dashboard.
     ``lock`` is the lock of whoever shares its state with this view: what the reader chooses here then changes
     the rest in one step, and no two threads wait for each other. Without it, the view has a lock of its own.
     Raises ``TypeError`` for a keyword that is no trait of the view (ipywidgets would ignore it).
@@ -47,8 +51,9 @@ class ExplorerPart(anywidget.AnyWidget):
     def __init_subclass__(cls, *, files: str = "", **kwargs):
         """files: what its module and its style sheet beside this file are called, without an ending."""
         if files:
-            script = (_HERE / f"{files}.js").read_text(encoding="utf-8")
-            cls._esm, cls._css = f"{_KIT}\n{script}", _HERE / f"{files}.css"
+            script, sheet = ((_HERE / f"{files}.{kind}").read_text(encoding="utf-8")
+                             for kind in ("js", "css"))
+            cls._esm, cls._css = f"{_KIT}\n{script}", f"{SHARED_STYLE}\n{sheet}"
         super().__init_subclass__(**kwargs)
 
     def __init__(self, *, lock: threading.RLock | None = None, **kwargs):

@@ -20,6 +20,16 @@ export function button(parent, text, act, { className = "", label = "" } = {}) {
   if (act) node.onclick = act;
   return node;
 }
+// Colours for a canvas, which knows neither var() nor color-mix(): { ink: "rgb(...)" } for the page's --vx-ink.
+export function inks(node, names) {
+  const probe = make("i", "", node);
+  const found = names.map((name) => {
+    probe.style.color = `var(--vx-${name})`;
+    return [name, getComputedStyle(probe).color];
+  });
+  probe.remove();
+  return Object.fromEntries(found);
+}
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 // --- the kernel ----------------------------------------------------------------------------------------
@@ -28,8 +38,10 @@ export const NO_KERNEL = "No kernel is running: run the notebook's cells first."
 // What a view exports: Python hears that it is loaded, then its `initialize` and `render` take over.
 export const part = (render, initialize) => ({
   initialize(given) { initialize?.(given); given.model.send({ kind: "ready" }); },
-  render,
+  render(given) { given.el.classList.add("vx-part"); return render(given); },
 });
+// True for a reader who asked the system for less motion: what plays by itself then waits for a step by hand.
+export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 // A message to Python. Without a kernel only the answer is lost; `say` gets the sentence, if any one listens.
 export function tell(model, message, say) {
   try { model.send(message); } catch (error) {

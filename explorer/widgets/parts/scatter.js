@@ -2,6 +2,7 @@
 // elements. The keyboard reaches all that the mouse does.
 
 const COLOURS = 8, SHAPES = 8, RADIUS = 5, NEAR = 14, ZOOM = 1.4;
+const CURVES = Array.from({ length: COLOURS }, (_, i) => `c${i}`);          // --vx-c0 to --vx-c7 of tokens.css
 const MOST_KEYS = 24, KEPT = 400, DWELL = 60;            // legend entries; pictures kept; ms until a picture is asked for
 
 const floats = (view) => Float32Array.from({ length: (view?.byteLength ?? 0) / 4 }, (_, i) => view.getFloat32(4 * i, true));
@@ -117,12 +118,10 @@ function render({ model, el }) {
     canvas.style.width = `${width}px`;
     canvas.style.height = `${height}px`;
     scales(width, height);
-    const style = getComputedStyle(root), ink = (name) => style.getPropertyValue(name).trim();
-    const theme = { ink: ink("--vx-scatter-ink"), soft: ink("--vx-scatter-soft"), line: ink("--vx-scatter-line"), back: ink("--vx-scatter-back") };
-    const colours = Array.from({ length: COLOURS }, (_, i) => ink(`--vx-scatter-c${i}`));
+    const theme = inks(root, ["ink", "soft", "line", "back", ...CURVES]), colours = CURVES.map((name) => theme[name]);
     const c = canvas.getContext("2d");
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
-    c.font = `11px ${style.fontFamily}`;
+    c.font = `11px ${getComputedStyle(root).fontFamily}`;
     drawAxes(c, theme);
     c.save();
     c.beginPath();
@@ -234,14 +233,14 @@ function render({ model, el }) {
     refreshLegend();
   }
   function refreshLegend() {
-    const style = getComputedStyle(root);
+    const colours = inks(root, CURVES);
     legend.querySelectorAll("button").forEach((key, group) => {
       key.setAttribute("aria-pressed", String(!model.get("hidden").includes(data.names[group])));
       const c = key.firstChild.getContext("2d");
       c.setTransform(2, 0, 0, 2, 0, 0);
       c.clearRect(0, 0, 14, 14);
       trace(c, shapeOf(group), 7, 7, 4.6);
-      c.fillStyle = style.getPropertyValue(`--vx-scatter-c${colourOf(group)}`);
+      c.fillStyle = colours[CURVES[colourOf(group)]];
       c.fill();
     });
   }
