@@ -35,7 +35,7 @@ def framed(picture: Image.Image, box: Sequence[float]) -> Image.Image:
     picture = picture.convert("RGB")
     if is_whole(box, picture.size):
         return picture
-    width = max(1, round(max(picture.size) / 300))
+    width = max(1, round(max(picture.size) / 500))
     left, top, right, bottom = (round(edge) for edge in box)
     pen = ImageDraw.Draw(picture)
     for shift, colour in ((width, "black"), (0, "white")):
@@ -49,7 +49,7 @@ def with_bar(picture: Image.Image, *, name: str = "magma", low: str = LEAST, hig
     """The picture, RGB, with a bar of the colours of a map below it and what its two ends mean."""
     from PIL import Image, ImageDraw
 
-    side = max(11, round(picture.width / 32))
+    side = max(11, round(picture.width / 50))
     font, gap = text_font(side), max(3, side // 3)
     sheet = Image.new("RGB", (picture.width, picture.height + side + 2 * gap), "white")
     sheet.paste(picture.convert("RGB"), (0, 0))

@@ -28,9 +28,10 @@ def in_frame(on_step: Callable[[Step], None] | None, photo: tuple[int, int], fra
         return x[0], y[0], x[1], y[1]
 
     def told(step: Step) -> None:
-        heat = torch.from_numpy(laid_over(torch.nan_to_num(step.heat.relu(), posinf=0.0).numpy(), photo, frame))
+        heat = torch.nan_to_num(step.heat.relu(), posinf=0.0)
         most = float(heat.max())
+        heat = torch.from_numpy(laid_over((heat / most if most > 0 else heat).numpy(), photo, frame))
         squares = tuple(placed(square) for square in step.squares)
-        listener(Step(heat / most if most > 0 else heat, squares, step.scores, step.score))
+        listener(Step(heat.clamp_(0, 1), squares, step.scores, step.score))
 
     return told
