@@ -31,7 +31,7 @@ SHARED_STYLE = "\n".join(sheet.read_text(encoding="utf-8")
 class ExplorerPart(anywidget.AnyWidget):
     """Base of the views that ipywidgets lacks; a subclass says what its ``files`` are called.
 
-    The text of ``kit.js`` comes in front of its module, that of ``tokens.css`` and ``kit.css`` in front of its
+    The text of ``kit.js`` comes in front of its module, that of ``tokens.css`` and ``kit.css`` before its
     sheet: no view writes again what all of them need, and each looks the same outside a dashboard.
     ``lock`` is the lock of whoever shares its state with this view: what the reader chooses here then changes
     the rest in one step, and no two threads wait for each other. Without it, the view has a lock of its own.

@@ -89,12 +89,14 @@ def numbers_html(splits: Splits) -> str:
 
 
 def sizes_text(sizes: Sequence[tuple[int, int]]) -> str:
-    """"96 × 96 pixels", or the smallest and the largest of them."""
+    """"96 × 96 pixels", or "from 192 × 199 to 288 × 192 pixels (24 photos measured)": the smallest and the
+    largest by their area. sizes: (width, height) of some photos.
+    """
     ordered = sorted(set(sizes), key=lambda size: size[0] * size[1])
     text = [f"{width} × {height}" for width, height in (ordered[0], ordered[-1])]
     if len(ordered) == 1:
         return f"{text[0]} pixels"
-    return f"{text[0]} to {text[1]} pixels in {len(sizes)} of them"
+    return f"from {text[0]} to {text[1]} pixels ({len(sizes)} photos measured)"
 
 
 def imbalance(counts: dict[str, int]) -> list[str]:

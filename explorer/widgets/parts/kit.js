@@ -20,6 +20,8 @@ export function button(parent, text, act, { className = "", label = "" } = {}) {
   if (act) node.onclick = act;
   return node;
 }
+// An id for one element of this page. Each view has this module for itself, so a counter would not do.
+export const newId = (what) => `vx-${what}-${Math.random().toString(36).slice(2)}`;
 // Colours for a canvas, which knows neither var() nor color-mix(): { ink: "rgb(...)" } for the page's --vx-ink.
 export function inks(node, names) {
   const probe = make("i", "", node);

@@ -74,7 +74,7 @@ function render({ model, el }) {
   const svg = shape("svg", { role: "img", tabindex: "0" }, plot);
   const reading = make("div", "vx-chart-reading", root);
   reading.setAttribute("role", "status");
-  const clip = `vx-chart-clip-${Math.random().toString(36).slice(2)}`;   // each view has this module for itself: no counter
+  const clip = newId("clip");
   let queued = 0, curves = [], shown = [], scale = null, cursor = null, legendFor = "";
 
   const unit = () => model.get("unit");

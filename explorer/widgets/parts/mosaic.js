@@ -14,6 +14,9 @@ const NAMES = {
   colormap: ["Colours", { viridis: "viridis", magma: "magma", grey: "grey", coolwarm: "blue to red around zero" }],
 };
 const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ROOM = 430, ZOOM = 336;
+// How wide a picture may be: so wide for every model, whatever its maps measure. Maps of 7, 14, 28, 56 and 112
+// values (a photo of 224 pixels) get a whole number of pixels a value.
+const WIDTHS = [112, 98, 84, 70, 56, 42, 28], DOT_WIDTHS = [32, 28, 24, 20, 16, 14];
 
 const show = (x) => (!isFinite(x) ? "–" : x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : String(+x.toPrecision(3)));
 
@@ -68,7 +71,7 @@ function render({ model, el }) {
   sheet.setAttribute("role", "listbox");
   sheet.tabIndex = 0;
   mark.setAttribute("role", "option");
-  mark.id = `vx-mosaic-${Math.random().toString(36).slice(2)}`;
+  mark.id = newId("mosaic");
   sheet.setAttribute("aria-activedescendant", mark.id);
   reading.setAttribute("role", "status");
   reading.title = "Channels, rows and columns are counted from 0, as in Python. Strength: the mean size of the values.";
@@ -135,18 +138,15 @@ function render({ model, el }) {
 
   // --- the sheet ------------------------------------------------------------------------------
   function arrange() {                                   // the largest pictures that fit without scrolling
-    const width = Math.floor(box.clientWidth);
+    const width = Math.floor(box.clientWidth), widths = maps.area === 1 ? DOT_WIDTHS : WIDTHS;
     const ratio = clamp(maps.height / maps.width, 0.2, 5);
-    const least = maps.area === 1 ? 14 : clamp(maps.width, 28, 48), largest = maps.area === 1 ? 32 : 128;
-    for (let w = largest; ; w--) {
-      // a whole number of screen pixels a value, where there is room for it
-      const wide = w >= maps.width ? w - (w % maps.width) : w;
+    let found;
+    for (const wide of widths) {
       const high = Math.max(1, Math.round(wide * ratio)), columns = Math.max(1, Math.floor((width + GAP) / (wide + GAP)));
-      const rows = Math.ceil(maps.count / columns);
-      if (w <= least || rows * (high + GAP) <= ROOM) {
-        return { wide, high, columns: Math.min(columns, maps.count), rows };
-      }
+      found = { wide, high, columns: Math.min(columns, maps.count), rows: Math.ceil(maps.count / columns) };
+      if (found.rows * (high + GAP) <= ROOM) break;
     }
+    return found;
   }
   const cell = (position) => [(position % place.columns) * (place.wide + GAP), Math.floor(position / place.columns) * (place.high + GAP)];
   function put(node, position) {
@@ -164,13 +164,20 @@ function render({ model, el }) {
     Object.assign(canvas, { width: Math.round(width * dots), height: Math.round(height * dots) });
     for (const node of [canvas, sheet]) Object.assign(node.style, { width: `${width}px`, height: `${height}px` });
     const pen = canvas.getContext("2d");
-    pen.imageSmoothingEnabled = place.wide * dots < maps.width;   // average when shrinking, sharp when growing
+    // A value is a square with sharp edges. Where it is no whole number of screen pixels wide, its edges are mixed:
+    // the map is drawn a little too large first, and then averaged.
+    const times = Math.max(1, Math.ceil((place.wide * dots) / maps.width)), high = Math.max(1, Math.ceil((place.high * dots) / maps.height));
+    const large = document.createElement("canvas"), brush = large.getContext("2d");
+    Object.assign(large, { width: maps.width * times, height: maps.height * high });
+    brush.imageSmoothingEnabled = false;
+    pen.imageSmoothingEnabled = true;
     pen.imageSmoothingQuality = "high";
     order.forEach((i, position) => {
       const [x, y] = cell(position), right = Math.round((x + place.wide) * dots), low = Math.round((y + place.high) * dots);
       const left = Math.round(x * dots), top = Math.round(y * dots);
-      pen.drawImage(atlas.canvas, (i % atlas.across) * maps.width, Math.floor(i / atlas.across) * maps.height,
-        maps.width, maps.height, left, top, right - left, low - top);
+      brush.drawImage(atlas.canvas, (i % atlas.across) * maps.width, Math.floor(i / atlas.across) * maps.height,
+        maps.width, maps.height, 0, 0, large.width, large.height);
+      pen.drawImage(large, left, top, right - left, low - top);
     });
     root.dataset.painted = String(++painted);
     put(hover, -1);
@@ -222,9 +229,9 @@ function render({ model, el }) {
     if (i < 0 && maps && wanted >= 0) say(`Channel ${wanted} is not among those shown.`, true);
     if (i < 0) return;
     cursor = i;
-    const grow = Math.max(1, Math.floor(Math.min(ZOOM / maps.width, ZOOM / maps.height)));
+    const grow = ZOOM / Math.max(maps.width, maps.height);              // as large for every model
     Object.assign(big, { width: maps.width, height: maps.height });
-    Object.assign(big.style, { width: `${maps.width * grow}px`, height: `${maps.height * grow}px` });
+    Object.assign(big.style, { width: `${Math.round(maps.width * grow)}px`, height: `${Math.round(maps.height * grow)}px` });
     const picture = new ImageData(maps.width, maps.height);
     colourChannel(i, new Uint32Array(picture.data.buffer), 0, maps.width);
     big.getContext("2d").putImageData(picture, 0, 0);

@@ -3,10 +3,9 @@
 const TEXTS = { code: "Show code", figure: "Export figure", guide: "i" };
 const LABELS = { code: "the code behind", figure: "a figure to keep of", guide: "a guide to" };
 const MIMES = { png: "image/png", svg: "image/svg+xml", pdf: "application/pdf" };
-let count = 0;                                          // for ids: a dashboard may be on the page twice
 
 function render({ model, el }) {
-  const id = `vx-tools-${++count}`, label = model.get("label");
+  const id = newId("tools"), label = model.get("label");
   const root = make("div", "vx-tools", el);
   root.dataset.lmSuppressShortcuts = "true";
   const bar = make("div", "vx-tools-bar", root);

@@ -226,7 +226,7 @@ function render({ model, el }) {
       if (!many) stroke(i, 4, "rgba(0,0,0,0.55)");
       stroke(i, many ? 1 : 2, boxes.colour(i));
     }
-    pen.font = `600 11px ${getComputedStyle(root).fontFamily}`;
+    pen.font = `600 12px ${getComputedStyle(root).fontFamily}`;
     const taken = [];
     const free = ([x, y, w]) => x >= 0 && y >= 0 && x + w <= wide && y + TAG_HEIGHT <= high && !taken.some(
       ([a, b, c]) => x < a + c && a < x + w && y < b + TAG_HEIGHT && b < y + TAG_HEIGHT);

@@ -121,7 +121,7 @@ function render({ model, el }) {
     const theme = inks(root, ["ink", "soft", "line", "back", ...CURVES]), colours = CURVES.map((name) => theme[name]);
     const c = canvas.getContext("2d");
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
-    c.font = `11px ${getComputedStyle(root).fontFamily}`;
+    c.font = `12px ${getComputedStyle(root).fontFamily}`;
     drawAxes(c, theme);
     c.save();
     c.beginPath();

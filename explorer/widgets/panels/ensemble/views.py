@@ -8,7 +8,8 @@ from typing import Any
 
 import ipywidgets as W
 
-from explorer.display.draw import jpeg_bytes, thumbnail
+from explorer.display.draw import thumbnail
+from explorer.display.html import picture_html
 from explorer.display.words import percent
 from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.panels.base import Panel, labelled
@@ -51,8 +52,7 @@ class Views:
         self.fit = wide_button("Fit the weights")
         self.open = wide_button("Open this ensemble", "Makes it the model that all panels show")
         self.zero, self.fitted, self.notes = W.HTML(), W.HTML(), W.HTML()
-        self.photo = W.Image(format="jpeg", layout=W.Layout(width="160px", height="auto", max_width="100%"))
-        self.caption, self.bars = W.HTML(), W.HTML(layout=W.Layout(width="100%"))
+        self.photo, self.bars = W.HTML(), W.HTML(layout=W.Layout(width="100%"))
         self.members, self.figures, self.verdict = W.HTML(), W.HTML(), W.HTML()
         self.agreement = W.HTML()
         self.photos = {"fixed": JudgedPhotos(label="Photos that the ensemble fixes", lock=lock),
@@ -68,7 +68,7 @@ class Views:
         buttons = line([self.equal, self.fit, self.open])
         said = [line(working), self.zero, self.fitted]
         weights = block("Weights", self.combine, *self.sliders, buttons, *said)
-        shown = W.HBox([W.VBox([self.photo, self.caption]), self.bars])
+        shown = W.HBox([self.photo, self.bars])
         shown.add_class("vx-ens-photo")
         self.screen_block = block("The photo on the screen", shown)
         self.judged = [block("How good it is", self.figures, self.verdict),
@@ -131,10 +131,7 @@ class Views:
 
     def draw_photo(self, screen: Screen) -> None:
         """The photo itself, which the weights don't change."""
-        from html import escape
-
-        self.photo.value = jpeg_bytes(thumbnail(screen.image, 160))
-        self.caption.value = f'<span class="vx-soft">{escape(screen.name)}</span>'
+        self.photo.value = picture_html(thumbnail(screen.image, 160), screen.name, format="JPEG")
 
     def changed_photos(self, shown: Shown, now: Now) -> dict[str, list[tuple[int, Answer]]]:
         """Of the photos that are fixed and broken the first ones, with what stands under each."""
