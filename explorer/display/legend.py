@@ -69,7 +69,8 @@ def bar_html(name: str = "magma", low: str = LEAST, high: str = MOST) -> str:
     """The same for a page: no script, no picture."""
     colours = colormap(name)[np.linspace(0, 255, _STOPS).round().astype(int)]
     stops = ",".join(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours)
-    bar = f"<span style='flex:1;height:.7em;border-radius:2px;background:linear-gradient(90deg,{stops})'></span>"
+    style = f"flex:1;height:.7em;border-radius:2px;background:linear-gradient(90deg,{stops})"
+    bar = f"<span style='{style}'></span>"
     return ("<div style='display:flex;gap:6px;align-items:center;max-width:320px;font-size:.85em'>"
             f"<span>{escape(low)}</span>{bar}<span>{escape(high)}</span></div>")
 

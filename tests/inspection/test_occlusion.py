@@ -86,4 +86,5 @@ def test_each_batch_is_told_with_its_squares_in_the_photo_and_the_map_so_far():
     assert torch.equal(steps[-1].heat, found.heatmap)
     assert not torch.equal(steps[0].heat, found.heatmap)
     fallen = [step.score - score for step in steps for score in step.scores]
-    assert torch.allclose(found.raw[::16, ::16].flatten(), torch.tensor(fallen), atol=1e-6)  # one square a place
+    by_place = found.raw[::16, ::16].flatten()  # one square covers each
+    assert torch.allclose(by_place, torch.tensor(fallen), atol=1e-6)

@@ -85,8 +85,8 @@ def explain(
             needs no further pass then, for whatever class. A model that was changed since is run again
     on_progress: is called with (inputs done, inputs in all) while methods with many passes run
     should_stop: is asked between passes. Methods that can, answer with what is done; others raise `Stopped`
-    on_step: of "occlusion" alone, is called after each batch of squares with a `Step`: the heat map so far, which
-            squares were covered, and the score with each
+    on_step: of "occlusion" alone, is called after each batch of squares with a `Step`: the heat map so far,
+            which squares were covered, and the score with each
     options: the method's own, see `METHODS[name].options`
 
     The model is left as it was: training flags, gradients, and which parameters learn.

@@ -20,8 +20,8 @@ Square = tuple[float, float, float, float]  # left, top, right, bottom
 class Step:
     """How far occlusion has come: what a batch of squares gave.
 
-    heat:    how far the score fell, of all squares so far: in the network's frame [H, W], as `occlusion` gives
-             it; in `explain(on_step=)` as `Attribution.heatmap`, 1 the most so far
+    heat:    how far the score fell, of all squares so far: in the network's frame [H, W], as `occlusion`
+             gives it; in `explain(on_step=)` as `Attribution.heatmap`, 1 the most so far
     squares: those of this batch in their order, in pixels of that frame
     scores:  the class's score with each of them covered;  score: with nothing covered
     """

@@ -14,7 +14,8 @@ def in_frame(on_step: Callable[[Step], None] | None, photo: tuple[int, int], fra
              size: Sequence[int]) -> Callable[[Step], None] | None:
     """`on_step` for steps in the frame of a network's input; None where nobody listens.
 
-    photo: (width, height);  frame: the box of the photo that the input is of;  size: the input's (height, width)
+    photo: (width, height);  frame: the box of the photo that the input is of
+    size:  the input's (height, width)
     """
     if on_step is None:
         return None

@@ -1,4 +1,4 @@
-"""Occlusion while it goes on: the square over the photo, the map and the curve of scores that grow behind it."""
+"""Occlusion while it goes on: the square over the photo, the map and the curve of scores that grow."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Covering:
 
     def __init__(self, view: PhotoOverlay, lock: threading.RLock):
         self.view = view
-        self.chart = LiveChart(title="Score with one square covered", x_label="square", height=150, switches=[],
-                               lock=lock, layout=W.Layout(display="none"))
+        self.chart = LiveChart(title="Score with one square covered", x_label="square", height=150,
+                               switches=[], lock=lock, layout=W.Layout(display="none"))
         self._done, self._before = 0, 0.0
 
     def begin(self) -> None:
