@@ -154,7 +154,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
                       "split": "val", "seed": 0, **heard}),
         "explain": (explorer.explain, {"model": model, "image": PHOTO, "method": "gradcam", "target": 0,
                                        "stage": model.stages[0].name, "look": None, "box": None,
-                                       "region": None, "score_threshold": None, **heard}),
+                                       "region": None, "score_threshold": None, "on_step": None, **heard}),
         "explain a box": (lambda **given: explorer.explain(it["detector"], PHOTO, **given),
                           {"box": 0, "target": 1, "score_threshold": 0.0, "stage": "layer4"}),
         "explain a region": (lambda **given: explorer.explain(it["segmenter"], PHOTO, **given),

@@ -16,6 +16,7 @@ from explorer.widgets.checks import check_labels, check_model, check_second, che
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.gallery import first_photo, gallery
 from explorer.widgets.lifetime import Replaced, close_whole
+from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.beside import Beside, Pair
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
@@ -30,6 +31,7 @@ from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs.panel import RunsPanel
+from explorer.widgets.panels.saved import Saved
 from explorer.widgets.panels.search.panel import SearchPanel
 from explorer.widgets.panels.segment.panel import SegmentPanel
 from explorer.widgets.panels.stages import StagesPanel
@@ -122,6 +124,7 @@ class Dashboard(W.VBox):
         super().__init__([W.HTML(f"<style>{styles()}</style>"), self.head, self.rows, SliderNames()])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
+        self.saved = Saved(self._sessions)  # its picture in the notebook, for where no kernel runs
         self._patience: threading.Timer | None = None
         _MADE.keep(self)
         _memory.keep()
@@ -131,6 +134,7 @@ class Dashboard(W.VBox):
         self.session.observe(self._show_working, ["busy"])
         self.session.observe(self._show_status, ["look", "model_name", "busy"])
         self.session.observe(self._show_error, ["error"])
+        self.session.observe(self.saved.later, ["look"])
         self.images.gallery.observe(self._show_error, "ready")
         self.picker.problem.observe(self._show_error, "value")  # what it says itself is not said twice
         for button in (self.picker.open_trained, self.picker.open_random):
@@ -164,17 +168,18 @@ class Dashboard(W.VBox):
         self.session.image = source
 
     def snapshot(self):
-        """The present state as plain HTML and PNG,
-        for a notebook that is read where no kernel runs (GitHub).
+        """What is shown now as plain HTML and PNG, for a notebook that is read where no kernel runs (GitHub):
+        photo, answers and stages, then each tab that shows something: its heat map, curves, tables, and the
+        lines that give them again.
         """
         from IPython.display import HTML
 
-        return HTML(snapshot_html(*self._sessions()))
+        return HTML(snapshot_html(*self._sessions(), panels=panels_in(self.tabs)))
 
     def export_html(self, path: str | Path) -> Path:
-        """Write the present state as a page of its own; the path of the file."""
+        """Write what `snapshot` gives as a page of its own; the path of the file."""
         path = given_path(path)
-        write_text(path, page_html(*self._sessions()))
+        write_text(path, page_html(*self._sessions(), panels=panels_in(self.tabs)))
         return path
 
     def close(self) -> None:
@@ -182,6 +187,7 @@ class Dashboard(W.VBox):
         if getattr(self, "_closed", True):  # closed before, or never finished
             return
         self._closed = True
+        self.saved.close()
         self.session.close()
         if self.second is not None:
             self.second.close()
@@ -189,6 +195,9 @@ class Dashboard(W.VBox):
         close_whole(self)
         super().close()
         _memory.give_back()
+
+    def _ipython_display_(self) -> None:
+        self.saved.show(self._repr_mimebundle_() or {})
 
     def __repr__(self) -> str:
         models = " beside ".join(one.model_name or "no model yet" for one in self._sessions())
@@ -208,6 +217,7 @@ class Dashboard(W.VBox):
             if change["new"] is not None:
                 self.second = Beside(self.session, change["new"])
                 self.second.session.observe(self._show_working, ["busy"])
+                self.second.session.observe(self.saved.later, ["look"])
             chip = self.add_second if self.second is None else self.second.line
             self.head.children = [self.picker.opener, chip, self.working, self.status]
             ways = [self.predictions, self.second]
@@ -217,6 +227,7 @@ class Dashboard(W.VBox):
                 before.close()
             self._open_tab()
             self._show_working()  # what was done for the former one is no longer said
+            self.saved.later()
 
     def _pair_tabs(self) -> None:
         """The panels of both models in their tabs, or those of the first alone.
@@ -303,6 +314,13 @@ class Dashboard(W.VBox):
 def called(panel: W.Widget) -> str:
     """The name of a panel among the attributes of its dashboard: "stages" for a StagesPanel."""
     return type(panel).__name__.removesuffix("Panel").removesuffix("Tab").lower()
+
+
+def panels_in(widget: W.Widget) -> list[Panel]:
+    """The panels inside a widget, in their order, however many boxes are around them."""
+    if isinstance(widget, Panel):
+        return [widget]
+    return [panel for child in getattr(widget, "children", ()) for panel in panels_in(child)]
 
 
 def styles() -> str:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from explorer import __version__
 from explorer.display.colours import CURVES
+from explorer.display.legend import text_font
 from explorer.widgets.parts.base import SHARED_STYLE
 from explorer.widgets.session import Session
 
 
-def snapshot_html(*sessions: Session) -> str:
+class Kept(Protocol):
+    """A panel that says in HTML what it shows, "" where that is nothing."""
+
+    def page_html(self) -> str: ...
+
+
+def snapshot_html(*sessions: Session, panels: Sequence[Kept] = ()) -> str:
     """Model, photo, predictions, stages and module tree as HTML with embedded PNGs; of two models side by
-    side, one below the other.
+    side, one below the other. Then what each panel shows.
     """
-    return "".join(f'<div class="vx-snapshot">{_state_html(session)}</div>' for session in sessions)
+    states = "".join(f'<div class="vx-snapshot">{_state_html(session)}</div>' for session in sessions)
+    return states + "".join(panel.page_html() for panel in panels)
 
 
 def _state_html(session: Session) -> str:
@@ -38,7 +46,29 @@ def _state_html(session: Session) -> str:
     return "".join(parts)
 
 
-def page_html(*sessions: Session) -> str:
+def section_html(figure: Any, *, title: str, caption: str, code: str) -> str:
+    """What a panel shows, as a section of a page: its figure, the settings behind it, the lines for it."""
+    text = escape(caption)
+    picture = f'<img alt="{text}" style="max-width:100%;background:#fff" src="{_address(figure)}">'
+    below = f'<figcaption style="font-size:.85em;max-width:60em">{text}</figcaption>'
+    pre = f"<pre>{escape(code)}</pre>"
+    lines = f"<details><summary>The lines for this</summary>{pre}</details>"
+    return (f'<section class="vx-shown"><h3>{escape(title)}</h3>'
+            f'<figure style="margin:0">{picture}{below}</figure>{lines if code else ""}</section>')
+
+
+def _address(figure: Any) -> str:
+    """A PIL image or matplotlib Figure as an address that a page can hold."""
+    from explorer.display.draw import data_uri
+
+    if not hasattr(figure, "savefig"):
+        return data_uri(figure.convert("RGB"))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def page_html(*sessions: Session, panels: Sequence[Kept] = ()) -> str:
     """`snapshot_html` as a page of its own, in the reader's light or dark colours."""
     models = ", ".join(session.model_name for session in sessions if session.model_name)
     title = escape(f"{models or 'explorer'}: {sessions[0].image_name or 'no photo'}")
@@ -46,7 +76,7 @@ def page_html(*sessions: Session) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>{title}</title><style>{page_style()}</style></head>\n"
-        f"<body>{snapshot_html(*sessions)}</body></html>\n"
+        f"<body>{snapshot_html(*sessions, panels=panels)}</body></html>\n"
     )
 
 
@@ -192,7 +222,7 @@ def _picture_bytes(picture: Any, title: str, caption: str) -> bytes:
 
     picture = picture.convert("RGB")
     side, gap = max(picture.width, 480), 12
-    fonts = _font(18), _font(13)
+    fonts = text_font(18), text_font(13)
     above, below = (_wrapped(text, font, side) for text, font in zip((title, caption), fonts, strict=True))
     heights = [round(1.35 * font.size) for font in fonts]
     top = gap + heights[0] * len(above) + gap // 2
@@ -210,14 +240,6 @@ def _picture_bytes(picture: Any, title: str, caption: str) -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", pnginfo=about)
     return buffer.getvalue()
-
-
-def _font(size: int) -> Any:
-    """matplotlib's DejaVu Sans: it has more alphabets than the font inside Pillow."""
-    from matplotlib import get_data_path
-    from PIL import ImageFont
-
-    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
 def _wrapped(text: str, font: Any, width: int) -> list[str]:

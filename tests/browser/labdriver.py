@@ -105,6 +105,12 @@ _STICKING_OUT = """async (el, [kinds, but]) => {
     return outside();
 }"""
 
+_RESTART = "async (path) => {" + _FIND + """
+  const {session} = find(path).sessionContext;
+  await session.kernel.restart();
+  await session.kernel.info;
+}"""
+
 _SAVE = "async (path) => {" + _FIND + " await find(path).context.save(); }"
 
 
@@ -172,6 +178,10 @@ class Lab:
         self.page.reload()
         self.page.wait_for_function("() => window.jupyterapp !== undefined")
         return self.attach()
+
+    def restart_kernel(self) -> None:
+        """Restart the notebook's kernel as the menu does; its outputs stay."""
+        self.page.evaluate(_RESTART, self.path)
 
     def attach(self) -> str:
         """Open the notebook in the page at hand and wait for its kernel."""

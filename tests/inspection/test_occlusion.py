@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from PIL import Image
 
+import explorer
 from explorer.inspection.attribution.explaining import explain
 from explorer.inspection.attribution.methods import METHODS
 from explorer.inspection.attribution.occlusion import places
@@ -66,3 +68,23 @@ def test_progress_is_told_and_a_stop_keeps_the_squares_that_are_done(model):
 def test_windows_that_make_no_sense_are_refused(model, options, words):
     with pytest.raises(ValueError, match=words):
         explain(model, PHOTO, method="occlusion", **options)
+
+
+def test_each_batch_is_told_with_its_squares_in_the_photo_and_the_map_so_far():
+    torch.manual_seed(0)
+    model = explorer.wrap(explorer.create_model("resnet10t", num_classes=4).eval(), input_size=(3, 64, 64))
+    photo = Image.effect_noise((100, 80), 80).convert("RGB")
+    steps = []
+    found = explorer.explain(model, photo, method="occlusion", window=16, stride=16, batch_size=5,
+                             on_step=steps.append)
+    assert [len(step.squares) for step in steps] == [5, 5, 5, 1]
+    assert all(len(step.scores) == len(step.squares) for step in steps)
+    assert len({step.score for step in steps}) == 1
+    left, top, right, bottom = found.seen_box
+    assert steps[0].squares[0][:2] == pytest.approx((left, top))
+    assert steps[-1].squares[-1][2:] == pytest.approx((right, bottom))
+    assert torch.equal(steps[-1].heat, found.heatmap)
+    assert not torch.equal(steps[0].heat, found.heatmap)
+    fallen = [step.score - score for step in steps for score in step.scores]
+    by_place = found.raw[::16, ::16].flatten()  # one square covers each
+    assert torch.allclose(by_place, torch.tensor(fallen), atol=1e-6)

@@ -166,7 +166,8 @@ def test_show_code_gives_the_same_heat_map(panel, choose):
     place = {"dash": type("Dash", (), {"session": panel.session})}
     exec(panel.code(), place)
     assert torch.equal(place["found"].heatmap, panel.shown.heatmap)
-    assert panel.figure().size == panel.session.look.image.size
+    width, height = panel.session.look.image.size  # a bar of the colours is below it
+    assert panel.figure().width == width and panel.figure().height > height
     assert panel.shown.title in panel.caption() and "noise.png" in panel.caption()
 
 
@@ -263,3 +264,30 @@ def test_what_the_look_has_to_note_stands_beside_the_map(panel):
     panel.session.wait()
     assert panel.wait() and panel.shown is not None
     assert panel.facts.value.count("No weights were loaded") == 1
+
+
+def test_occlusion_shows_its_square_its_map_and_its_curve_while_it_goes_on(panel):
+    panel.method.value = "occlusion"
+    seen = []
+    for trait in ("_sweep", "_heat"):
+        panel.view.observe(lambda change: seen.append((change["name"], change["new"])), trait)
+    panel.go.click()
+    assert panel.wait()
+    swept = [value["boxes"] for name, value in seen if name == "_sweep" and value.get("boxes")]
+    squares = [box for boxes in swept for box in boxes]
+    drawn = [value for name, value in seen if name == "_heat" and value]
+    assert len(swept) > 1 and [value["ends"][1] for value in drawn[:-1]] == ["the most so far"] * len(swept)
+    assert drawn[-1]["ends"] == ("no effect", "most")
+    curve = panel.covering.chart.points("a square covered")
+    assert [x for x, _ in curve] == [*range(1, len(squares) + 1)]
+    assert panel.covering.chart.layout.display == "" and not panel.view._sweep["boxes"]  # it has arrived
+    panel.method.value = "gradcam"
+    assert panel.wait()
+    assert panel.covering.chart.layout.display == "none" and not panel.covering.chart.names
+
+
+def test_an_exported_heat_map_has_a_bar_and_the_frame_of_what_was_seen(panel):
+    figure, found = panel.figure(), panel.shown
+    assert figure.width == found.image.width and figure.height > found.image.height
+    left = round(found.seen_box[0])
+    assert left > 1 and figure.getpixel((left, found.image.height // 2)) == (255, 255, 255)

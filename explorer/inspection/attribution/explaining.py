@@ -22,11 +22,13 @@ import torch
 from torch import Tensor
 
 from explorer.arguments import checked, number, whole
-from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.data.transforms import create_transform, crop_box, resolve_data_config
 from explorer.display.words import did_you_mean
 from explorer.inspection.attribution.methods import METHODS, Method, check_options, find_method
+from explorer.inspection.attribution.occlusion import Step
 from explorer.inspection.attribution.places import answer, question_of, usual_method
 from explorer.inspection.attribution.result import Attribution
+from explorer.inspection.attribution.steps import in_frame
 from explorer.inspection.attribution.tasks import Found, Task
 from explorer.inspection.look.frame import covered, seen_box, to_photo_frame
 from explorer.inspection.look.looking import photo_for, prepare
@@ -60,6 +62,7 @@ def explain(
     score_threshold: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    on_step: Callable[[Step], None] | None = None,
     **options: Any,
 ) -> Attribution:
     """Which parts of a photo speak for a class, or raise a number: a heat map over the photo.
@@ -82,6 +85,8 @@ def explain(
             needs no further pass then, for whatever class. A model that was changed since is run again
     on_progress: is called with (inputs done, inputs in all) while methods with many passes run
     should_stop: is asked between passes. Methods that can, answer with what is done; others raise `Stopped`
+    on_step: of "occlusion" alone, is called after each batch of squares with a `Step`: the heat map so far,
+            which squares were covered, and the score with each
     options: the method's own, see `METHODS[name].options`
 
     The model is left as it was: training flags, gradients, and which parameters learn.
@@ -110,12 +115,13 @@ def explain(
     if isinstance(model, Detector | Segmenter):
         question = question_of(model, photo, target, fresh, **where)
         return answer(question, chosen, stage=stage, look=fresh, options=options, on_progress=on_progress,
-                      should_stop=should_stop, started=started)
+                      should_stop=should_stop, on_step=on_step, started=started)
     if tensor is None:
         _, tensor = prepare(photo, create_transform(**config))
     inputs = packed_inputs(model, photo, tensor)
     outputs = outputs_of(model)
-    passes = Passes(model, on_progress=on_progress, should_stop=should_stop, score=outputs.evidence)
+    passes = Passes(model, on_progress=on_progress, should_stop=should_stop, score=outputs.evidence,
+                    on_step=in_frame(on_step, photo.size, crop_box(photo.size, config), tensor.shape[-2:]))
     task = Task(model, tensor, inputs, config, stage, fresh, passes, outputs)
     if target is not None and chosen.needs_class:
         task.target = find_class(target, outputs.labels, outputs.noun)

@@ -6,10 +6,30 @@ a square.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from explorer.inspection.look.passes import Passes, Stopped
+
+Square = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """How far occlusion has come: what a batch of squares gave.
+
+    heat:    how far the score fell, of all squares so far: in the network's frame [H, W], as `occlusion`
+             gives it; in `explain(on_step=)` as `Attribution.heatmap`, 1 the most so far
+    squares: those of this batch in their order, in pixels of that frame
+    scores:  the class's score with each of them covered;  score: with nothing covered
+    """
+
+    heat: Tensor
+    squares: tuple[Square, ...]
+    scores: tuple[float, ...]
+    score: float
 
 
 def places(length: int, window: int, stride: int) -> list[int]:
@@ -42,6 +62,7 @@ def occlusion(
 
     photo, fill: the network's input [C, H, W], and what covers it
     Source: Zeiler and Fergus (ECCV 2014), section 4.2.
+    After each batch `passes.on_step` is called with a `Step`.
     When asked to stop it answers with the squares that are done, 0 elsewhere. Raises Stopped where none is.
     """
     height, width = photo.shape[-2:]
@@ -56,11 +77,16 @@ def occlusion(
         for picture, (top, left) in zip(covered, chosen):
             area = (..., slice(top, top + window), slice(left, left + window))
             picture[area] = fill[area]
-        for fall, (top, left) in zip(score - passes.logits(covered)[:, target], chosen):
+        scores = passes.logits(covered)[:, target]
+        for fall, (top, left) in zip(score - scores, chosen):
             area = (slice(top, top + window), slice(left, left + window))
             falls[area] += fall
             covers[area] += 1
         done += len(chosen)
+        if passes.on_step is not None:
+            squares = tuple((left, top, left + window, top + window) for top, left in chosen)
+            seen = tuple(scores.tolist())
+            passes.on_step(Step(falls / covers.clamp_min(1), squares, seen, float(score)))
     if not done:
         raise Stopped("Stopped before the first square was covered: there is no heat map yet.")
     notes = []

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from explorer.display import draw
 from explorer.display.html import LINE, notes_html, picture_html, side_by_side_html
 from explorer.inspection.attribution.methods import METHODS, passes_text
-from explorer.inspection.attribution.result import Attribution
+from explorer.inspection.attribution.result import Attribution, heat_html
 from explorer.inspection.look.frame import Box
 
 SIDE = 320  # pixels of the longer side of a picture in a notebook
@@ -101,7 +101,7 @@ class PlaceAttribution(Attribution):
                  passes_text(self.passes), f"{1000 * self.seconds:.0f} ms"]
         small = self.shrunk(SIDE)
         photo = picture_html(small.photo_with_outline(), "The photo", format="JPEG")
-        heat = picture_html(small.overlay(), f"{self.title}: the brighter, the more it counts", format="JPEG")
+        heat = heat_html(small.overlay(), f"{self.title}: the brighter, the more it counts")
         said = f"<b>{escape(self.title)}</b> · {escape(' · '.join(facts))}"
         limits = escape(METHODS[self.method].limits)
         return (f"<div><p style='{LINE}'>{said}</p>{notes_html(self.notes)}{side_by_side_html(photo + heat)}"

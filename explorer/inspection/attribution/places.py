@@ -21,9 +21,11 @@ from torch import Tensor
 from explorer.arguments import checked, whole
 from explorer.data.transforms import resolve_data_config
 from explorer.inspection.attribution.methods import Method, check_options, find_method
+from explorer.inspection.attribution.occlusion import Step
 from explorer.inspection.attribution.place_result import PlaceAttribution
 from explorer.inspection.attribution.place_tasks import PlacePasses, PlaceTask, check_batch
 from explorer.inspection.attribution.questions import BoxQuestion, Question, RegionQuestion
+from explorer.inspection.attribution.steps import in_frame
 from explorer.inspection.attribution.tasks import Found
 from explorer.inspection.detect.result import Detections
 from explorer.inspection.look.dense import SCORE
@@ -112,14 +114,16 @@ def _model_of(look: Look, kind: type, things: str) -> Any:
 def answer(
     question: Question, method: Method, *, stage: str | None = None, look: Look | None = None,
     options: dict[str, Any], on_progress: Callable[[int, int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None, started: float | None = None,
+    should_stop: Callable[[], bool] | None = None, on_step: Callable[[Step], None] | None = None,
+    started: float | None = None,
 ) -> PlaceAttribution:
     """The heat map of a question by a method. Raises as `explain` does."""
     started = time.perf_counter() if started is None else started
     model = question.model
     check_options(method, options)
     options = check_batch(options, method.options, question.input[0].numel())
-    passes = PlacePasses(question, on_progress=on_progress, should_stop=should_stop)
+    shown = in_frame(on_step, question.photo.size, question.frame, question.input.shape[-2:])
+    passes = PlacePasses(question, on_progress=on_progress, should_stop=should_stop, on_step=shown)
     config = resolve_data_config({}, model=model)
     fresh = look if still_holds(look, model) else None
     seen = question.input

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from explorer.display import draw
 from explorer.display.html import LINE, RichRepr, notes_html, picture_html, side_by_side_html
+from explorer.display.legend import bar_html, framed, with_bar
 from explorer.inspection.attribution.methods import METHODS, passes_text
 
 
@@ -63,6 +64,12 @@ class Attribution(RichRepr):
                              "alone).")
         return Image.blend(self.image.convert("RGB"), self.picture(colormap), alpha)
 
+    def overlay_with_bar(self, alpha: float = 0.5, colormap: str = "magma") -> Image.Image:
+        """The overlay to keep: with a fine line around what the network saw, where that is not all, and a bar
+        of the colours below. RGB, higher than the photo by the bar.
+        """
+        return with_bar(framed(self.overlay(alpha, colormap), self.seen_box), name=colormap)
+
     def picture(self, colormap: str = "magma") -> Image.Image:
         """The heat map alone, RGB, in the photo's size."""
         codes = Image.fromarray((self.heatmap.numpy() * 255 + 0.5).astype(np.uint8)).convert("P")
@@ -83,9 +90,14 @@ class Attribution(RichRepr):
         if self.stage:
             facts.append(f"stage {self.stage}")
         facts += [passes_text(self.passes), f"{1000 * self.seconds:.0f} ms"]
-        small = draw.thumbnail(self.overlay(), 320)
+        small = draw.thumbnail(framed(self.overlay(), self.seen_box), 320)
         photo = picture_html(draw.thumbnail(self.image, 320), "The photo", format="JPEG")
-        heat = picture_html(small, f"{self.title}: the brighter, the more it counts", format="JPEG")
+        heat = heat_html(small, f"{self.title}: the brighter, the more it counts")
         said = f"<b>{escape(self.title)}</b> · {escape(' · '.join(facts))}"
         return (f"<div><p style='{LINE}'>{said}</p>{notes_html(self.notes)}{side_by_side_html(photo + heat)}"
                 f"<p style='{LINE};font-size:.85em'>{escape(method.limits)}</p></div>")
+
+
+def heat_html(picture: Image.Image, caption: str) -> str:
+    """A picture with heat on it, and what its colours mean."""
+    return f"<div>{picture_html(picture, caption, format='JPEG')}{bar_html()}</div>"

@@ -37,7 +37,7 @@ class Prediction:
     def __repr__(self) -> str:
         answer = f"value={self.value}"
         if self.value is None:
-            answer = f"probability={self.probability}, logit={self.logit}"
+            answer = f"probability={self.probability:.4g}, logit={self.logit:.4g}"
         return f"Prediction(label={self.label!r}, index={self.index}, {answer})"
 
     @property

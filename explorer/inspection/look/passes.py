@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,11 +67,13 @@ class Passes:
         self, model: VisionModel, *, on_progress: Callable[[int, int], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
         score: Callable[[Tensor], Tensor] = lambda logits: logits,
+        on_step: Callable[[Any], None] | None = None,
     ):
+        """on_step: is called with what a method that can show its work has after each batch"""
         self.model, self.score = model, score
         self.photos = 0
         self._done, self._total = 0, 0
-        self._on_progress, self._should_stop = on_progress, should_stop
+        self._on_progress, self._should_stop, self.on_step = on_progress, should_stop, on_step
 
     def expect(self, total: int) -> None:
         """How many inputs the question takes; from here on progress counts from 0 to that."""

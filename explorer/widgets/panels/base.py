@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +47,7 @@ class Panel(W.VBox):
     guide = ""
     nothing_yet = "Nothing is shown here yet: choose a model and a photo first."
     draw_on: tuple[str, ...] = ()
+    kept = True    # whether a page of what the dashboard shows has its figure; not what stands there anyway
     rests = False  # whether nothing is drawn while something else is in front
 
     def __init__(self, session: Session, children: Sequence[W.Widget] = (), *,
@@ -198,6 +200,22 @@ class Panel(W.VBox):
         content = self.exported(path.suffix.lstrip(".").lower())
         write_whole(path, lambda beside: beside.write_bytes(content))
         return path
+
+    def page_html(self) -> str:
+        """What is shown now as a section of a page, "" while nothing is: for `Dashboard.snapshot`."""
+        if not (self.built and self.kept):
+            return ""
+        try:
+            figure, title, caption, _ = self._to_export()
+            with self.session.lock:
+                code = self._code_text()
+            return export.section_html(figure, title=title, caption=caption, code=code)
+        except ValueError:
+            return ""  # nothing is shown
+        except Exception as error:
+            log.exception("no figure of %s", self.called)
+            why = sentence_of(error, unexpected="The figure could not be drawn ({problem}).")
+            return f"<p>{escape(self.called)}: {escape(why)}</p>"
 
     def _to_export(self) -> tuple[Any, str, str, str]:
         """(figure, title, caption, name of the file), all of the same moment. Raises ValueError for none."""

@@ -18,6 +18,7 @@ MOST_ROWS = 48  # in the exported table: as many levels as fit
 class ModulesPanel(Panel):
     name = "Modules"
     draw_on = ("tree",)
+    kept = False  # the page has the tree
     guide = """
         <p><b>What you see.</b> The modules that the model is made of, as PyTorch nests them: how many
         numbers each holds (its parameters), the shape of what comes out for one photo, and how many

@@ -33,7 +33,7 @@ function render({ model, el }) {
   image.draggable = false;
   const layer = (tag, name) => make(tag, `vx-view-${name}`, stage);
   const heat = layer("canvas", "heat"), mask = layer("canvas", "mask"), lines = layer("div", "lines");
-  const frame = layer("div", "frame"), outlines = layer("canvas", "outlines");
+  const frame = layer("div", "frame"), square = layer("div", "square"), outlines = layer("canvas", "outlines");
   const chosenMarks = layer("div", "chosen"), mark = layer("div", "mark"), hover = layer("div", "hover");
   const tags = layer("div", "tags"), box = layer("div", "box"), tip = layer("div", "tip");
   const reading = make("div", "vx-view-reading", root);
@@ -42,6 +42,7 @@ function render({ model, el }) {
   legend.setAttribute("role", "group");
   legend.setAttribute("aria-label", "Classes of the mask");
   const foot = make("div", "vx-view-foot", root);
+  const bar = make("div", "vx-view-bar", foot), low = make("span", "", bar), strip = make("canvas", "", bar), high = make("span", "", bar);
   const heatSlider = slide("alpha", heat), maskSlider = slide("mask_alpha", mask);
   const linesBox = tick("lines", "patches"), outlinesBox = tick("outlines", "boxes");
   maskSlider.word.textContent = "Mask";
@@ -53,6 +54,7 @@ function render({ model, el }) {
   const picks = () => model.get("picks") && grid()[0] > 0;
   const picked = () => { const place = model.get("place") || []; return place.length === 2 ? place : null; };
   let url = "", boxes = null, ghosts = null, classes = null, cursor = -1, spot = null, queued = 0, from = null;
+  let moving = 0;                                        // the frame asked for while the square goes over the photo
   const timers = {};
 
   function slide(key, canvas) {
@@ -109,9 +111,22 @@ function render({ model, el }) {
       const table = bytesOf(colours);
       const words = Array.from({ length: 256 }, (_, i) => word(table.subarray(3 * i, 3 * i + 3)));
       paint(heat, found, bytesOf(data), words);
+      paint(strip, { width: 256, height: 1 }, Uint8Array.from({ length: 256 }, (_, i) => i), words);
+      [low.textContent, high.textContent] = found.ends;
     }
     write();
     rest();
+  }
+  function drawSweep() {
+    const { boxes = [], seconds = 0 } = of("_sweep"), begun = performance.now();
+    cancelAnimationFrame(moving);
+    square.hidden = !boxes.length;
+    const go = () => {
+      const share = calm() || !seconds ? 1 : Math.min(1, (performance.now() - begun) / (1000 * seconds));
+      put(square, boxes[Math.round(share * (boxes.length - 1))]);
+      if (share < 1) moving = requestAnimationFrame(go);
+    };
+    if (boxes.length) go();
   }
   function takeMask() {
     const { data, values, ...sent } = of("_mask");
@@ -267,6 +282,7 @@ function render({ model, el }) {
     heat.style.opacity = heatSlider.input.value = String(model.get("alpha"));
     mask.style.opacity = maskSlider.input.value = String(model.get("mask_alpha"));
     heatSlider.label.hidden = heat.hidden || !model.get("slider");
+    bar.hidden = heat.hidden;
     maskSlider.label.hidden = !classes?.colours.some(Boolean);
     linesBox.label.hidden = !rows;
     outlinesBox.label.hidden = !count && !ghosts?.count;
@@ -525,11 +541,12 @@ function render({ model, el }) {
     _boxes: () => { model.set("chosen", []); takeBoxes(); },   // they were other boxes
     outlines: () => { drawMarks(); queue(); write(); }, choices: () => { write(); rest(); },
     _ghosts: takeGhosts, spot: drawMarks, spots: () => { write(); rest(); },
-    _frame: drawMarks, box: drawMarks, place: drawMarks, chosen: drawMarks,
+    _sweep: drawSweep, _frame: drawMarks, box: drawMarks, place: drawMarks, chosen: drawMarks,
   });
   const observer = new ResizeObserver(queue);
   drawPhoto();
   drawHeat();
+  drawSweep();
   takeMask();
   takeGhosts();
   takeBoxes();
@@ -538,6 +555,7 @@ function render({ model, el }) {
     unwatch();
     observer.disconnect();
     cancelAnimationFrame(queued);
+    cancelAnimationFrame(moving);
     Object.values(timers).forEach(clearTimeout);
     URL.revokeObjectURL(url);
     root.remove();

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import traitlets as t
 
+from explorer.display.legend import LEAST, MOST
 from explorer.display.words import counted
 
 from .base import ExplorerPart
@@ -76,6 +77,7 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
     _mask = t.Dict().tag(sync=True, echo_update=False)
     _boxes = t.Dict().tag(sync=True, echo_update=False)
     _ghosts = t.Dict().tag(sync=True, echo_update=False)
+    _sweep = t.Dict().tag(sync=True, echo_update=False)
     _frame = t.List().tag(sync=True, echo_update=False)
 
     @t.validate("alpha", "mask_alpha")
@@ -118,13 +120,15 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
 
     def _bare(self) -> None:
         self._heat, self._frame, self.box, self.place, self.chosen, self._boxes = {}, [], (), (), (), {}
-        self.isolated, self._mask, self.spot, self._ghosts = -1, {}, (), {}
+        self.isolated, self._mask, self.spot, self._ghosts, self._sweep = -1, {}, (), {}, {}
 
-    def heat(self, values: Any, *, colormap: str = "magma", own_range: bool = False, label: str = "") -> None:
+    def heat(self, values: Any, *, colormap: str = "magma", own_range: bool = False, label: str = "",
+             ends: tuple[str, str] = (LEAST, MOST)) -> None:
         """Lay a heat map [h, w] of values in 0..1 over the photo, stretched over all of it; None: none.
 
         own_range: from the map's lowest to its highest value instead, whatever they are
         colormap:  one of `draw.COLORMAPS`;  label: replaces the one of `show`, where given
+        ends:      what the colours at both ends mean, below the photo; of an own range its two values
         A map of one value a patch is drawn in squares, and the value under the pointer is read out.
         """
         from explorer.display import draw
@@ -135,13 +139,23 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
             values = means(np.nan_to_num(np.asarray(values, np.float32), posinf=endless, neginf=0))
             low, high = (float(values.min()), float(values.max())) if own_range else (0.0, 1.0)
             height, width = values.shape
-            found = {"data": one_byte_each(values, low, high), "width": width, "height": height,
+            ends = (f"{low:.3g}", f"{high:.3g}") if own_range else ends
+            found = {"data": one_byte_each(values, low, high), "width": width, "height": height, "ends": ends,
                      "low": low, "high": high, "colours": draw.colormap(colormap).tobytes()}
         with self._lock:
             if not self._closed:
                 self._heat = found
                 if label:
                     self.label = label
+
+    def sweep(self, squares: Sequence[Sequence[float]], *, seconds: float = 0.0) -> None:
+        """Let a square go over the photo, from one of these boxes to the next in so many seconds, and stay at
+        the last; at once for readers who want no motion. No box: no square.
+        """
+        boxes = [[float(edge) for edge in square] for square in squares]
+        with self._lock:
+            if not self._closed:
+                self._sweep = {"boxes": boxes, "seconds": float(seconds)}
 
     def frame(self, box: Sequence[float] | None) -> None:
         """Mark a part of the photo by a fine line, such as what the network saw; None or () for none."""

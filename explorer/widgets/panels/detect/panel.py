@@ -326,7 +326,7 @@ class DetectPanel(PlacePanel):
         if self.shown is None:
             return None
         if self.heat.found is not None:
-            return self.heat.found.overlay(self.view.alpha)
+            return self.heat.found.overlay_with_bar(self.view.alpha)
         return self.laid.picture(self.shown.image, masks=self._masks())
 
     def caption(self) -> str:

@@ -20,6 +20,7 @@ from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.explain.asking import asked_by, subjects_of
 from explorer.widgets.panels.explain.beside import QUICK, Strip, others_of
+from explorer.widgets.panels.explain.covering import Covering
 from explorer.widgets.panels.explain.guide import GUIDE
 from explorer.widgets.panels.explain.words import control_for, facts_html, method_html, others, value_of
 from explorer.widgets.panels.ran import Ran, ran_on
@@ -70,6 +71,7 @@ class ExplainPanel(Panel):
         self.timing = self.line()
         self.progress, self.problem, self.stop = self.work.progress, self.work.message, self.work.button
         self.view = PhotoOverlay(lock=self.session.lock)
+        self.covering = Covering(self.view, self.session.lock)
         self.method = labelled("Method", W.Dropdown, layout=wide(), options=[
             (f"{method.title} ({GROUPS[method.group]})", name) for name, method in METHODS.items()])
         self.target = labelled("Class", W.Combobox, layout=wide(), continuous_update=False,
@@ -91,7 +93,7 @@ class ExplainPanel(Panel):
         fields.add_class("vx-explain-fields")
         right = W.VBox([fields, self.own, self.cost, self.begin, self.progress, self.problem, self.facts])
         right.add_class("vx-explain-side")
-        row = W.Box([self.view, right])
+        row = W.Box([W.VBox([self.view, self.covering.chart]), right])
         row.add_class("vx-explain-row")
         self.fill([row, self.beside, self.beside_note, self.strip])
 
@@ -247,6 +249,7 @@ class ExplainPanel(Panel):
             self.cost.value = "" if quick else f'<span class="vx-soft">This takes {escape(cost)}.</span>'
             self.begin.layout.display = "none" if quick else ""
             if quick or asked:
+                self.covering.begin()
                 step = partial(self._compute, look, model, settings, self.beside.value, ran_on(self.session))
                 self.work.start(step, self._show_beside, long=not quick)
                 return
@@ -275,6 +278,7 @@ class ExplainPanel(Panel):
     def _nothing(self) -> None:
         """The photo alone."""
         self.shown = None
+        self.covering.begin()
         self.view.heat(None)
         self.view.frame(())
         self.view.boxes(None)
@@ -291,7 +295,8 @@ class ExplainPanel(Panel):
         from explorer.inspection.attribution.explaining import explain
 
         told = partial(job.progress, what="passes")
-        found = explain(model, look=look, on_progress=told, should_stop=job.ended, **settings)
+        found = explain(model, look=look, on_progress=told, should_stop=job.ended,
+                        on_step=self.covering.timed(job.tell), **settings)
         job.tell(self._show, found, look, settings, ran)
         return others_of(found, look, model, settings, beside, job)
 
@@ -300,6 +305,7 @@ class ExplainPanel(Panel):
             return
         self.shown, self.asked, self.ran = found, settings, ran
         what = f"{found.title} for {found.label}" if found.target is not None else found.title
+        self.covering.end()
         self.view.heat(found.heatmap.numpy(), label=f"{self.session.image_name}, {what}")
         left, top, right, bottom = found.seen_box
         whole = left <= 1 and top <= 1 and right >= found.image.width - 1 and bottom >= found.image.height - 1
@@ -337,7 +343,7 @@ class ExplainPanel(Panel):
         return "\n".join([*self.ran.setup, f"found = {explained}{comment}", overlaid])
 
     def figure(self) -> Any:
-        return self.shown.overlay(self.view.alpha) if self.shown is not None else None
+        return self.shown.overlay_with_bar(self.view.alpha) if self.shown is not None else None
 
     def caption(self) -> str:
         if self.shown is None:

@@ -177,7 +177,7 @@ class SegmentPanel(PlacePanel):
         values = probability_of(found, self.chosen, codes.shape)
         self.view.mask(codes, names=found.labels, colours=[""] * len(found.labels), values=values,
                        reads=found.labels[self.chosen])
-        self.view.heat(values)
+        self.view.heat(values, ends=("0 %", "100 %"))
 
     def _draw_judged(self, judged: JudgedMask) -> None:
         from explorer.display.colours import hex_of
@@ -222,14 +222,16 @@ class SegmentPanel(PlacePanel):
         if found is None:
             return None
         if self.heat.found is not None:
-            return self.heat.found.overlay(self.view.alpha)
+            return self.heat.found.overlay_with_bar(self.view.alpha)
         if self.mode.value == TRUTH and self.judged is not None:
             index = None if self.label.value < 0 else self.label.value
             return self.judged.overlay(found.image, self.view.mask_alpha, index=index)
         if self.mode.value == PROBABILITY:
             from explorer.display.draw import heated
+            from explorer.display.legend import with_bar
 
-            return heated(found.image, found.probabilities(self.chosen).numpy(), alpha=self.view.alpha)
+            values = found.probabilities(self.chosen).numpy()
+            return with_bar(heated(found.image, values, alpha=self.view.alpha), low="0 %", high="100 %")
         return found.overlay(**self._options())
 
     def caption(self) -> str:
