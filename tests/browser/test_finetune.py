@@ -68,11 +68,11 @@ def test_a_run_is_started_watched_stopped_reloaded_resumed_and_used(lab, train, 
     # a reader reads a value, switches a curve off and the scale to logarithmic
     loss.locator("svg[role=img]").hover()
     expect(loss.locator(".vx-chart-reading")).to_contain_text("each batch")
-    loss.get_by_role("button", name="judged").click()
-    expect(loss.get_by_role("button", name="judged")).to_have_attribute("aria-pressed", "false")
+    loss.get_by_role("button", name="validation").click()
+    expect(loss.get_by_role("button", name="validation")).to_have_attribute("aria-pressed", "false")
     expect(loss.locator(".vx-chart-curve")).to_have_count(1)
     loss.get_by_label("log scale").check()
-    lab.expect_code("print(dash.finetune.view.loss.log, dash.finetune.view.loss.hidden)", "True ['judged']\n")
+    lab.expect_code("print(dash.finetune.view.loss.log, dash.finetune.view.loss.hidden)", "True ['validation']\n")
 
     run.get_by_role("button", name="Stop").click()
     expect(run.locator(".vx-run-line")).to_contain_text("Stopped after")

@@ -22,9 +22,10 @@ from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run.beside import between_batches, copy_of_model
 from explorer.training.run.finetuning import finetune
+from explorer.widgets.panels.learn.advice import gap_note
 from explorer.widgets.panels.learn.epoch_words import NOW, caption
 from explorer.widgets.panels.learn.fields import number
-from explorer.widgets.panels.learn.run_words import gap_note, how_far
+from explorer.widgets.panels.learn.run_words import how_far
 from explorer.widgets.panels.learn.started import known_runs, next_name
 from explorer.widgets.panels.learn.what_learns import planned_rates, what_learns
 from explorer.widgets.parts.data_card import card_html, duplicates_text, imbalance, spread
@@ -267,7 +268,7 @@ def test_a_run_draws_its_batches_and_its_epochs_and_marks_the_best(panel):
     places, losses = zip(*view.loss.points("each batch"))
     assert places == pytest.approx([b.epoch + b.batch / 3 for b in run.batches])
     assert losses == pytest.approx([b.loss for b in run.batches])
-    epochs, judged = zip(*view.right.points("judged"))
+    epochs, judged = zip(*view.right.points("validation"))
     assert epochs == (1, 2, 3) and judged == pytest.approx([row["val_top1"] for row in run.history])
     assert view.loss.marks == [[run.best["epoch"] + 1, "best"]]
     assert "Finished: 3 epochs" in view.progress.value
@@ -412,7 +413,7 @@ def test_another_model_for_the_folder_of_a_run_is_a_sentence(panel, dash, tmp_pa
     panel.start.click()
     assert panel.wait()
     assert "was started with layers" in alert(panel.problem)
-    assert "Give another run_dir, or empty this one." in alert(panel.problem)
+    assert "Give another checkpoint folder, or empty this one." in alert(panel.problem)
     assert panel.session.run is first and contents(tmp_path / "kept") == before
 
 
@@ -705,7 +706,7 @@ def rows(learnt, judged):
 @pytest.mark.parametrize("learnt, judged, words", [
     ([1, 0.9, 0.8], [1, 0.9, 0.8], "too few to tell"),
     ([1, 0.6, 0.4, 0.2, 0.1, 0.05], [1, 0.7, 0.6, 0.65, 0.7, 0.8],
-     "Since epoch 3 the judged loss has risen by 33 %"),
+     "Since epoch 3 the validation loss has risen by 33 %"),
     ([1, 0.9, 0.8, 0.7, 0.6], [1, 0.9, 0.8, 0.7, 0.6], "more epochs may do better"),
     ([1, 0.5, 0.4, 0.4, 0.4, 0.4], [1, 0.5, 0.41, 0.4, 0.4, 0.4], "levelled off"),
     ([1, 0.5, 0.4, 0.4, 0.9], [1, 0.5, 0.4, 0.5, 0.9], "levelled off"),
@@ -729,7 +730,7 @@ def test_a_run_of_a_cell_is_shown_by_setting_it(dash, panel, folder):
     done = finetune(tiny(), folder, epochs=2, train="all", threads=1, name="from a cell").wait()
     dash.session.run = done
     panel.wait()
-    assert len(panel.view.loss.points("judged")) == 2 and "from a cell" in panel.view.progress.value
+    assert len(panel.view.loss.points("validation")) == 2 and "from a cell" in panel.view.progress.value
     assert any(one is done for one in dash.session.runs)
     dash.session.run = None
     assert panel.view.loss.names == () and panel.view.body.layout.display == "none"

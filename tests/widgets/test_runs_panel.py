@@ -13,6 +13,7 @@ from ipywidgets.widgets import widget as registry
 import explorer
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.past import past_runs
+from explorer.training.run.register import RUNS
 from explorer.widgets.panels.runs.table import csv_text, distinct_names, table_of
 from explorer.widgets.parts.run_table import Cell, RunTable
 from tests.html import parse
@@ -48,11 +49,12 @@ def panel(dash, two):
     return panel
 
 
-def test_charts_stand_there_only_with_runs(dash, two):
+def test_charts_stand_there_only_with_runs(dash, folder):  # noqa: F811
     panel = dash.runs
     dash.tabs.selected_index = dash.tabs.children.index(panel)
     assert panel.charts.layout.display == "none" and panel.empty.layout.display == ""
-    dash.session.run = two[0]
+    run = learn(folder, "of a cell")
+    assert panel.shown == [run]
     assert panel.charts.layout.display == "" and panel.empty.layout.display == "none"
 
 
@@ -136,7 +138,9 @@ def test_a_run_is_shown_under_train(panel, dash, two):
     assert panel.wait() and dash.session.run is two[0]
 
 
-def test_runs_of_a_folder_join_the_table_and_open(panel, dash, two, tmp_path, folder):  # noqa: F811
+def test_runs_of_a_folder_join_the_table_and_open(
+        panel, dash, two, tmp_path, folder, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(RUNS, "tell", lambda run: None)  # they are of another process, as it were
     model = explorer.create_model("resnet10t", num_classes=3)
     saved = finetune(model, folder, epochs=1, input_size=(3, 32, 32), threads=1, name="kept").wait(60)
     saved.save(tmp_path / "runs" / "kept")

@@ -6,12 +6,14 @@ from typing import Any
 
 import ipywidgets as W
 
+LABEL = "128px"
+
 
 def field(kind: type, description: str, why: str = "", *, goes: bool = False, **options: Any) -> Any:
     """goes: whether it comes and goes, and is away at first."""
     layout = W.Layout(width="auto", display="none" if goes else None)
     return kind(description=description, tooltip=why or description, layout=layout,
-                style={"description_width": "112px"}, **options)
+                style={"description_width": LABEL}, **options)
 
 
 def text(description: str, placeholder: str, why: str = "", *, goes: bool = False) -> W.Text:
