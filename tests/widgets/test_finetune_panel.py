@@ -22,10 +22,11 @@ from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run.beside import between_batches, copy_of_model
 from explorer.training.run.finetuning import finetune
-from explorer.widgets.panels.learn.advice import gap_note
+from explorer.widgets.panels.learn.advice import gap_note, what_helps
 from explorer.widgets.panels.learn.epoch_words import NOW, caption
 from explorer.widgets.panels.learn.fields import number
-from explorer.widgets.panels.learn.run_words import how_far
+from explorer.widgets.panels.learn.run_words import how_far, progress_html, waiting_text
+from explorer.widgets.panels.learn.setting_words import in_words
 from explorer.widgets.panels.learn.started import known_runs, next_name
 from explorer.widgets.panels.learn.what_learns import planned_rates, what_learns
 from explorer.widgets.parts.data_card import card_html, duplicates_text, imbalance, spread
@@ -211,6 +212,48 @@ def test_augmentation_is_shown_on_one_photo(panel):
     assert len(panel.previews.variants.captions) == 1
 
 
+def test_augmentation_that_changes_nothing_is_said_and_views_are_offered(panel):
+    fields, losses = panel.fields, {}
+    assert fields.views.layout.display == "none" and fields.varies.value == ""  # everything learns
+    fields.train.value = "head"
+    for augment, views in (("light", None), ("strong", None), ("strong", 2)):
+        fields.augment.value, fields.views.value = augment, views
+        assert panel.wait() and fields.views.layout.display == ""
+        says_nothing = "Augmentation changes nothing here" in fields.varies.value
+        losses[augment, views] = [row["loss"] for row in finished(panel).history]
+        assert says_nothing == (views is None)
+        assert len(panel.previews.variants.captions) == (views or 0)
+    assert losses["light", None] == losses["strong", None] != losses["strong", 2]
+    assert "looks at each photo 2 times before the first epoch" in fields.varies.value
+    assert "sees each photo 2 times" in panel.previews.learns.value and "views=2" in panel.code()
+    fields.augment.value = "none"
+    assert "all views of a photo are the same" in fields.varies.value
+    fields.cache.value = False
+    assert fields.varies.value == "" and "views" not in fields.settings()
+
+
+@pytest.mark.parametrize("settings, cached, words", [
+    ({"train": "head"}, True, "2 or more views"), ({"train": "head", "views": 2}, True, "stronger augmentation"),
+    ({"train": "head"}, False, "stronger augmentation"), ({"train": "all", "augment": "none"}, False, "augmentation"),
+    ({"train": "all", "augment": "strong"}, False, "more weight decay"),
+])
+def test_what_is_advised_has_an_effect(settings, cached, words):
+    helps = what_helps(Recipe(**settings), cached=cached)
+    assert helps.startswith(words)
+    history = rows([1, 0.6, 0.4, 0.2, 0.1, 0.05], [1, 0.7, 0.6, 0.65, 0.7, 0.8])
+    assert f"Fewer epochs, {helps} or more photos help" in gap_note(history, helps)
+
+
+@pytest.mark.parametrize("text, said", [
+    ("lr is -1.0: give a number above 0.", "learning rate is -1.0: give a number above 0."),
+    ("Give another run_dir, or empty this one.", "Give another checkpoint folder, or empty this one."),
+    ("add cache=False, or train='last_stage'.", "take the tick at “cache” away, or let the last stage learn too."),
+    ("There is no folder 'a/lr'. See lr.txt", "There is no folder 'a/lr'. See lr.txt"),
+])
+def test_sentences_of_the_core_are_told_without_arguments(text, said):
+    assert in_words(text) == said
+
+
 @pytest.mark.parametrize("control, value, words", [
     ("epochs", 0, "epochs is 0"), ("lr", "fast", "write a number such as 0.001"), ("lr", "-1", "above 0"),
     ("seed", -1, "seed"),
@@ -336,6 +379,40 @@ def test_another_start_while_one_learns_is_a_sentence(panel):
     panel.start.click()
     panel.wait()
     assert "is learning. Stop it first" in panel.problem.value and panel.session.run is run
+
+
+def test_start_rests_while_a_run_learns_and_old_messages_go(panel):
+    assert not panel.start.disabled
+    finished(panel)
+    panel.view.path.value = ""
+    panel.view.save.click()
+    assert panel.wait() and "Give the name of a folder" in panel.view.message.value
+    panel.fields.epochs.value = 100_000
+    run = start(panel)
+    assert panel.start.disabled and run.name in panel.start.tooltip
+    assert panel.view.message.value == panel.problem.value == ""
+    run.stop()
+    assert not panel.start.disabled and panel.start.tooltip == ""
+
+
+def test_stop_is_answered_at_once_though_the_batch_goes_on(panel):
+    panel.fields.epochs.value = 100_000
+    run, held, go_on = start(panel), threading.Event(), threading.Event()
+
+    def hold(event):
+        if isinstance(event, Batch):
+            held.set()
+            go_on.wait(60)
+
+    run.listen(hold)
+    assert held.wait(60)
+    panel.view.stop.click()
+    assert "Stopping behind the present batch" in panel.view.progress.value and run.running
+    assert panel.view.stop.disabled and panel.view.stop.description == "Stopping …"
+    go_on.set()
+    run.wait(60)
+    panel.view.wait()
+    assert panel.view.stop.description == "Stop" and "Stopped after" in panel.view.progress.value
 
 
 def test_use_this_model_makes_it_the_dashboards_under_the_runs_name(panel, dash):
@@ -844,6 +921,20 @@ def test_a_run_that_prepares_says_how_far_it_is():
                           batches=[], progress=progress, asked_to_stop=False)
     assert how_far(run) == (0.0, "Preparing, looking at each photo once: 64 of 200.")
     assert known_runs() is not None
+
+
+def test_the_preparation_is_a_bar_and_stands_in_the_charts():
+    progress = SimpleNamespace(what="looking at each photo once", done=64, total=200)
+    run = SimpleNamespace(name="r", recipe=Recipe(), history=[], best=None, state="running", started=None,
+                          batches=[], progress=progress, asked_to_stop=False, running=True)
+    bar = parse(progress_html(run, "started in a cell")).find("progress")
+    assert (bar.attributes["value"], bar.attributes["aria-label"]) == ("0.320", "prepared")
+    assert waiting_text(run) == "64 of 200 photos looked at; then the curve begins."
+    run.asked_to_stop = True
+    assert how_far(run)[1] == "Stopping behind the present batch …"
+    run.asked_to_stop, run.started = False, SimpleNamespace(batches=4)
+    run.batches = [SimpleNamespace(epoch=0, batch=4)]
+    assert "all 4 batches learnt; now the validation photos" in how_far(run)[1]
 
 
 @pytest.mark.parametrize("scratch", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -67,6 +68,25 @@ def test_settings_that_differ_are_marked_and_others_are_not(two):
     assert len(columns) == len(set(columns)) and "epochs" in marked
     best = [cell.best for cell in (row[columns.index("best right")] for row in rows)]
     assert best == [False, True]
+
+
+def test_what_differs_comes_first_and_the_epochs_once(two):
+    columns, rows = table_of(two)
+    assert columns[:6] == ["run", "epochs", "lr", "mixup", "state", "best right"]
+    assert columns.count("epochs") == 1 and columns[-2:] == ["augment", "seed"]
+    assert [[cell.text for cell in row[1:4]] for row in rows] == [["2 of 2", "1e-06", "0"], ["4 of 4", "0.05", "0.2"]]
+    two[1].history.pop()  # one that was stopped: no other setting
+    two[1].recipe = replace(two[1].recipe, epochs=2)
+    two[0].history.pop()
+    columns, rows = table_of(two)
+    assert not rows[0][columns.index("epochs")].differs and columns[1] == "lr"
+
+
+def test_short_names_have_the_fields_term_below(panel):
+    shown = json.loads(panel.table._table)
+    terms = dict(zip(shown["columns"], shown["terms"]))
+    assert terms["lr"] == "learning rate" and terms["loss there"] == "validation loss"
+    assert terms["best right"] == "top-1, validation" and terms["seed"] == ""
 
 
 def test_one_run_has_nothing_to_differ_from(two):

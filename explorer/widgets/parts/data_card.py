@@ -37,6 +37,7 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
     notes = [*splits.notes, *notes, *imbalance(learnt)]
     label = "Photos of each class: to learn from + to judge by"
     bars = f'<ul class="vx-predictions vx-counts" aria-label="{label}">{rows}</ul>'
+    bars += '<p class="vx-soft">Dark: training, to learn from. Pale: validation, to judge by.</p>'
     return f'<div class="vx-data">{facts}{bars}{more}{notes_html(notes)}</div>'
 
 
@@ -94,7 +95,7 @@ def sizes_text(sizes: Sequence[tuple[int, int]]) -> str:
     text = [f"{width} × {height}" for width, height in (ordered[0], ordered[-1])]
     if len(ordered) == 1:
         return f"{text[0]} pixels"
-    return f"{text[0]} to {text[1]} pixels in {len(sizes)} of them"
+    return f"from {text[0]} to {text[1]} pixels (of {len(sizes)} that were looked at)"
 
 
 def imbalance(counts: dict[str, int]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -13,6 +14,7 @@ from explorer.widgets.panels.learn.data_choice import DataChoice
 from explorer.widgets.panels.learn.task_choices import CHOICES, TaskChoices
 
 # controls that are called as in `finetune`
+USUAL = "100px"  # of the labels of those in sight
 #: how often a frozen body looks at each photo: once as it is, then varied
 VIEWS = (("1, as it is", None), ("2, one varied", 2), ("4, three varied", 4), ("8, seven varied", 8))
 
@@ -48,24 +50,25 @@ class Fields:
         from explorer.training.loop.recipe import OPTIMIZERS, Recipe
         from explorer.training.loop.schedules import SCHEDULES
 
-        default = Recipe()
+        default, usual = Recipe(), partial(field, label=USUAL)
         self.where, self.numbers = DataChoice(), False
         self.data, self.folder = self.where.data, self.where.folder
         choices = self.choices
-        self.train = field(W.Dropdown, "What learns", "Of the network: the head alone is a linear probe, "
+        self.train = usual(W.Dropdown, "What learns", "Of the network: the head alone is a linear probe, "
                            "everything is full fine-tuning", options=choices.parts)
-        self.epochs = field(W.IntText, "Epochs", value=default.epochs)
-        self.lr = text("Learning rate", "", "Step size of the classifier or head; the body learns at a tenth")
-        self.batch_size = field(W.IntText, "Batch size", value=default.batch_size)
-        self.optimizer = field(W.Dropdown, "Optimizer", options=[*OPTIMIZERS], value=default.optimizer)
+        self.epochs = usual(W.IntText, "Epochs", value=default.epochs)
+        self.lr = text("Learning rate", "", "Step size of the classifier or head; the body learns at a tenth",
+                       label=USUAL)
+        self.batch_size = usual(W.IntText, "Batch size", value=default.batch_size)
+        self.optimizer = usual(W.Dropdown, "Optimizer", options=[*OPTIMIZERS], value=default.optimizer)
         schedules = [(name.replace("_", " "), name) for name in SCHEDULES]
-        self.schedule = field(W.Dropdown, "Schedule", options=schedules, value=default.schedule)
-        self.augment = field(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
-        self.views = field(W.Dropdown, "Views of a photo", "How often the frozen body looks at each photo "
+        self.schedule = usual(W.Dropdown, "Schedule", options=schedules, value=default.schedule)
+        self.augment = usual(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
+        self.views = usual(W.Dropdown, "Views", "How often the frozen body looks at each photo "
                            "before the first epoch: once as it is, then as augmentation varies it",
                            options=VIEWS)
-        self.seed = field(W.IntText, "Seed", value=default.seed)
-        self.loss = field(W.Dropdown, "Loss", choices.why, options=choices.losses, goes=True)
+        self.seed = usual(W.IntText, "Seed", value=default.seed)
+        self.loss = usual(W.Dropdown, "Loss", choices.why, options=choices.losses, goes=True)
         self.advanced: dict[str, W.Text] = {
             "body_lr": text("Body's rate", "a tenth of it", "Learning rate of the body (backbone); empty: a "
                             "tenth of the learning rate above"),
@@ -144,7 +147,7 @@ class Fields:
         """Views of a photo are for a body that looks first; and what augmentation does, in a sentence."""
         self.views.layout.display = "" if self.looks_first else "none"
         text = augmentation_text(cached=self.looks_first, views=self.views.value, augment=self.augment.value)
-        self.varies.value = f'<div class="vx-note" role="status">{escape(text)}</div>' if text else ""
+        self.varies.value = f'<span class="vx-soft" role="status">{escape(text)}</span>' if text else ""
 
     def offer_loss(self, *, numbers: bool) -> None:
         """Losses to choose from: of masks, and of photos with numbers."""

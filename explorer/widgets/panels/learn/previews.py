@@ -150,9 +150,10 @@ class Previews:
         if asked.task == "classification":
             photo = splits.train.open_one(data_card.spread(splits.train, 1)[0])
             show = partial(preview, photo, config=resolve_data_config({}, model=asked.model), seed=seed)
-            if looks:  # once as it is, then varied
+            if looks == 1:  # as it is: there is nothing to show
+                views, text = [], ""
+            elif looks:
                 views = [*show("none", count=1), *show(asked.augment, count=min(looks, VIEWS) - 1)]
-                text = f"Seen {'once' if looks == 1 else f'{looks} times'}, first as it is. {text}"
             else:
                 views = show(asked.augment, count=count)
             pictures = [thumbnail_jpeg(view) for view in views]

@@ -36,6 +36,7 @@ from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.session import Session
 
+HEIGHT = 180     # pixels of a chart: two of them are seen beside the settings
 GAP = 0.25       # seconds between two drawings of what flows, at least
 FLOW = ("batch", "epoch", "progress")  # events that come many a second
 
@@ -65,10 +66,11 @@ class RunView(Panel):
             setattr(self, name, W.Button(description=text, tooltip=why, layout=layout))
         self.path = W.Text(value="my model", description="to folder", continuous_update=False,
                            style={"description_width": "initial"}, layout=W.Layout(width="230px"))
-        self.loss = LiveChart(title="Loss", x_label="epoch", smooth=True, empty=FIRST)
+        self.loss = LiveChart(title="Loss", x_label="epoch", smooth=True, empty=FIRST, height=HEIGHT)
         self.right = LiveChart(title="Right answers", x_label="epoch", unit="percent", smooth=True,
-                               switches=["smooth"], empty=FIRST)
-        self.parts = LiveChart(title="Parts of the loss", x_label="epoch", smooth=True, empty=FIRST)
+                               switches=["smooth"], empty=FIRST, height=HEIGHT)
+        self.parts = LiveChart(title="Parts of the loss", x_label="epoch", smooth=True, empty=FIRST,
+                               height=HEIGHT)
         self.parts.layout.display = "none"
         self.pace = Pace(self.session.lock)
         self.epochs = EpochsView(self, lambda epoch: self._do(self._use_epoch, epoch))

@@ -17,9 +17,9 @@ from explorer.widgets.snippets import literal
 ALWAYS = ("train", "lr", "batch_size", "optimizer", "schedule", "augment", "seed")
 NO_SETTING = ("epochs",)  # has a column of its own
 #: what the field calls a column whose name is short, or ours
-TERMS = {"best right": "top-1 accuracy, validation", "best MAE": "mean absolute error, validation",
-         "best AP50": "average precision, validation", "best mIoU": "mean overlap, validation",
-         "loss there": "validation loss of that epoch", "train": "what learns", "lr": "learning rate",
+TERMS = {"best right": "top-1, validation", "best MAE": "mean error, validation",
+         "best AP50": "precision, validation", "best mIoU": "mean overlap, validation",
+         "loss there": "validation loss", "train": "what learns", "lr": "learning rate",
          "schedule": "of the learning rate", "augment": "augmentation", "ema": "mean weights",
          "swa": "mean of epochs", "clip": "gradient clipping", "patience": "early stopping"}
 NO_MODEL = "# explorer.load_run(folder) opens a run with its model; curves need none"
