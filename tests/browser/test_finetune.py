@@ -146,6 +146,30 @@ def test_two_runs_lie_over_each_other_and_the_keyboard_reads_them(lab, train, ex
     assert lab.page.js_errors == []
 
 
+def test_a_run_of_a_cell_appears_beside_the_settings_and_is_stopped_there(lab, train, expect):
+    lab.page.set_viewport_size({"width": 1400, "height": 900})
+    begin = "explorer.finetune(copy.deepcopy(net), 'flowers5_nano', train='all', epochs=10**5, name='of a cell')"
+    lab.run_code(f"import copy\nrun = {begin}")
+    line, start = train.locator(".vx-run-line"), train.get_by_role("button", name="Start", exact=True)
+    expect(line).to_contain_text("of a cell")
+    expect(line).to_contain_text("started in a cell")
+    expect(start).to_be_disabled()
+    loss = train.locator(".vx-run .vx-chart").first
+    wait_for_points(lab.page, loss, 2)
+    settings = train.get_by_label("Batch size", exact=True)
+    assert loss.bounding_box()["x"] > settings.bounding_box()["x"] + settings.bounding_box()["width"]
+    train.locator(".vx-run").get_by_role("button", name="Stop").click()
+    expect(line).to_contain_text("Stopped after")
+    expect(start).to_be_enabled()
+    lab.page.set_viewport_size({"width": 700, "height": 900})
+    below = "([a, b]) => a.getBoundingClientRect().top > b.getBoundingClientRect().bottom"
+    lab.page.wait_for_function(below, arg=[loss.element_handle(), settings.element_handle()])
+    view = lab.page.locator(".vx-dashboard")
+    view.get_by_role("tab", name="Runs").click()
+    expect(view.locator(".vx-runs-note")).to_have_text("started in a cell")
+    assert lab.page.js_errors == []
+
+
 def test_settings_that_cant_be_are_a_sentence_beside_them(lab, train, expect):
     fill(train, "Learning rate", "fast")
     expect(train.get_by_role("alert")).to_contain_text("write a number such as 0.001")

@@ -216,14 +216,14 @@ def test_augmentation_that_changes_nothing_is_said_and_views_are_offered(panel):
     fields, losses = panel.fields, {}
     assert fields.views.layout.display == "none" and fields.varies.value == ""  # everything learns
     fields.train.value = "head"
-    for augment, views in (("light", None), ("strong", None), ("strong", 2)):
+    for augment, views in (("light", 1), ("strong", 1), ("strong", 2)):
         fields.augment.value, fields.views.value = augment, views
         assert panel.wait() and fields.views.layout.display == ""
         says_nothing = "Augmentation changes nothing here" in fields.varies.value
         losses[augment, views] = [row["loss"] for row in finished(panel).history]
-        assert says_nothing == (views is None)
-        assert len(panel.previews.variants.captions) == (views or 0)
-    assert losses["light", None] == losses["strong", None] != losses["strong", 2]
+        assert says_nothing == (views == 1)
+        assert len(panel.previews.variants.captions) == (0 if views == 1 else views)
+    assert losses["light", 1] == losses["strong", 1] != losses["strong", 2]
     assert "looks at each photo 2 times before the first epoch" in fields.varies.value
     assert "sees each photo 2 times" in panel.previews.learns.value and "views=2" in panel.code()
     fields.augment.value = "none"

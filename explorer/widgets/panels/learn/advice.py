@@ -20,7 +20,7 @@ LEVEL = ("The validation loss has levelled off and does not rise: no sign of lea
 USUAL = "stronger augmentation"
 
 
-def augmentation_text(*, cached: bool, views: int | None, augment: str) -> str:
+def augmentation_text(*, cached: bool, views: int, augment: str) -> str:
     """What augmentation does with these settings; "" where it is the usual: each photo anew in every epoch.
 
     cached: whether a frozen body looks at the photos before the first epoch;  views, augment: as in `Recipe`
@@ -28,10 +28,10 @@ def augmentation_text(*, cached: bool, views: int | None, augment: str) -> str:
     if not cached:
         return ""
     if augment == "none":
-        return "" if (views or 1) == 1 else ("Without augmentation all views of a photo are the same: "
+        return "" if views == 1 else ("Without augmentation all views of a photo are the same: "
                                              "choose an augmentation, or one view.")
-    if (views or 1) > 1:
-        times = "once varied" if views == 2 else f"{(views or 1) - 1} times varied"
+    if views > 1:
+        times = "once varied" if views == 2 else f"{views - 1} times varied"
         return (f"The frozen body looks at each photo {views} times before the first epoch, once as it is and "
                 f"{times}, which takes {views} times as long; the epochs take turns with what it saw.")
     return ("Augmentation changes nothing here: only the classifier learns, and the frozen body looks at each "

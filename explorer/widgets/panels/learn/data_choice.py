@@ -25,7 +25,7 @@ from explorer.widgets.parts import data_card, place_card
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 
 log = logging.getLogger(__name__)
-SIDE = 64  # pixels of a photo
+SIDE = 66  # pixels of a photo
 
 NOT_HERE = "CIFAR-10 is not on this computer. Start downloads it (170 MB); the other sets are here."
 

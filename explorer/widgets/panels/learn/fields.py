@@ -16,7 +16,7 @@ from explorer.widgets.panels.learn.task_choices import CHOICES, TaskChoices
 # controls that are called as in `finetune`
 USUAL = "100px"  # of the labels of those in sight
 #: how often a frozen body looks at each photo: once as it is, then varied
-VIEWS = (("1, as it is", None), ("2, one varied", 2), ("4, three varied", 4), ("8, seven varied", 8))
+VIEWS = (("1, as it is", 1), ("2, one varied", 2), ("4, three varied", 4), ("8, seven varied", 8))
 
 NAMED = ("train", "epochs", "batch_size", "optimizer", "schedule", "augment", "seed")
 WHOLE = ("patience", "rounds", "threads")  # whole numbers among the advanced ones
@@ -165,7 +165,7 @@ class Fields:
         without = self.choices.without
         if "cache" not in without:
             found["cache"] = self.cache.value
-        if self.looks_first and self.views.value is not None:
+        if self.looks_first and self.views.value > 1:
             found["views"] = self.views.value
         for name, control in self.advanced.items():
             if name in without:

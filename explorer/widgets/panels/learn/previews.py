@@ -69,7 +69,7 @@ class Previews:
         except ValueError as error:
             data = error
         asked = Asked(session.model, session.model_name, data, fields.seed.value, fields.train.value,
-                      fields.looks_first, fields.views.value or 1, fields.augment.value, fields.task)
+                      fields.looks_first, fields.views.value, fields.augment.value, fields.task)
         self.work.start(partial(self._look, asked, duplicates))
 
     def another_model(self) -> None:
