@@ -233,8 +233,10 @@ def test_augmentation_that_changes_nothing_is_said_and_views_are_offered(panel):
 
 
 @pytest.mark.parametrize("settings, cached, words", [
-    ({"train": "head"}, True, "2 or more views"), ({"train": "head", "views": 2}, True, "stronger augmentation"),
-    ({"train": "head"}, False, "stronger augmentation"), ({"train": "all", "augment": "none"}, False, "augmentation"),
+    ({"train": "head"}, True, "2 or more views"),
+    ({"train": "head", "views": 2}, True, "stronger augmentation"),
+    ({"train": "head"}, False, "stronger augmentation"),
+    ({"train": "all", "augment": "none"}, False, "augmentation"),
     ({"train": "all", "augment": "strong"}, False, "more weight decay"),
 ])
 def test_what_is_advised_has_an_effect(settings, cached, words):
@@ -247,7 +249,8 @@ def test_what_is_advised_has_an_effect(settings, cached, words):
 @pytest.mark.parametrize("text, said", [
     ("lr is -1.0: give a number above 0.", "learning rate is -1.0: give a number above 0."),
     ("Give another run_dir, or empty this one.", "Give another checkpoint folder, or empty this one."),
-    ("add cache=False, or train='last_stage'.", "take the tick at “cache” away, or let the last stage learn too."),
+    ("add cache=False, or train='last_stage'.",
+     "take the tick at “cache” away, or let the last stage learn too."),
     ("There is no folder 'a/lr'. See lr.txt", "There is no folder 'a/lr'. See lr.txt"),
 ])
 def test_sentences_of_the_core_are_told_without_arguments(text, said):

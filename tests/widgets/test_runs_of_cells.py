@@ -118,7 +118,8 @@ def test_a_closed_dashboard_hears_of_none_and_is_not_kept(folder, caplog):  # no
     assert session() is None and run._listeners == []
 
 
-def test_of_many_the_last_keep_their_networks_and_the_others_their_curves(dash, folder, monkeypatch):  # noqa: F811
+def test_of_many_the_last_keep_their_networks_and_the_others_their_curves(
+        dash, folder, monkeypatch):  # noqa: F811
     monkeypatch.setattr(started, "KEPT", 2)
     networks = []
     for number in range(5):
@@ -131,7 +132,8 @@ def test_of_many_the_last_keep_their_networks_and_the_others_their_curves(dash, 
     assert rows(dash) == [(f"run {number}", "started in a cell") for number in range(5)]
     assert dash.runs.right.names == tuple(f"run {number}" for number in range(5))
     assert [value for _, value in dash.evaluate.who.options] == ["model", "run 4", "run 3", "run 2"]
-    assert [said.partition(":")[0] for said, _ in dash.picker.trained.choose.options] == ["run 4", "run 3", "run 2"]
+    offered = [said.partition(":")[0] for said, _ in dash.picker.trained.choose.options]
+    assert offered == ["run 4", "run 3", "run 2"]
     from_browser(dash.runs.table, {"kind": "use", "index": 0})
     assert dash.runs.wait() and "network of run 0 is not kept any more" in dash.runs.message.value
     assert dash.runs.code() and "run 0" in dash.runs.caption()

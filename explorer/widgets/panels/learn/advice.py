@@ -15,8 +15,8 @@ FEW_EPOCHS = 5   # of fewer nothing is concluded
 WIDE = 0.1       # so much better on its own photos is worth a sentence
 
 STILL_FALLING = "Both losses were still falling at the end: more epochs may do better (underfitting so far)."
-LEVEL = ("The validation loss has levelled off and does not rise: no sign of learning by heart (overfitting), "
-         "and little to gain from more of the same epochs.")
+LEVEL = ("The validation loss has levelled off and does not rise: no sign of learning by heart (overfitting), and "
+         "little to gain from more of the same epochs.")
 USUAL = "stronger augmentation"
 
 
@@ -32,10 +32,10 @@ def augmentation_text(*, cached: bool, views: int, augment: str) -> str:
                                              "choose an augmentation, or one view.")
     if views > 1:
         times = "once varied" if views == 2 else f"{views - 1} times varied"
-        return (f"The frozen body looks at each photo {views} times before the first epoch, once as it is and "
-                f"{times}, which takes {views} times as long; the epochs take turns with what it saw.")
-    return ("Augmentation changes nothing here: only the classifier learns, and the frozen body looks at each "
-            "photo once, as it is. It counts with 2 or more views, or where the last stage learns too.")
+        return (f"The frozen body looks at each photo {views} times before the first epoch, once as it is "
+                f"and {times}, which takes {views} times as long; the epochs take turns with what it saw.")
+    return ("Augmentation changes nothing here: only the classifier learns, and the frozen body looks at "
+            "each photo once, as it is. It counts with 2 or more views, or where the last stage learns too.")
 
 
 def what_helps(recipe: Any, *, cached: bool) -> str:
@@ -62,16 +62,16 @@ def gap_note(history: list[dict[str, Any]], helps: str = USUAL) -> str:
     if not history:
         return ""
     if len(history) < FEW_EPOCHS:
-        return (f"Learning and validation loss after {counted(len(history), 'epoch')}: too few to tell whether "
-                f"it learns by heart (overfitting). From {FEW_EPOCHS} epochs on a sentence stands here.")
+        return (f"Learning and validation loss after {counted(len(history), 'epoch')}: too few to tell "
+                f"whether it learns by heart (overfitting). From {FEW_EPOCHS} epochs on a sentence stands here.")
     learnt, judged = [row["loss"] for row in history], [row["val_loss"] for row in history]
     if not all(math.isfinite(value) for value in (*learnt, *judged)):
         return ""
     low = min(range(len(judged)), key=judged.__getitem__)
     since, rise = len(judged) - 1 - low, judged[-1] / max(judged[low], 1e-9) - 1
     if since >= 2 and rise > 0.05 and learnt[-1] < learnt[low]:
-        return (f"Since epoch {low + 1} the validation loss has risen by {100 * rise:.0f} % while the loss of "
-                f"learning fell: it learns its photos by heart (overfitting). Fewer epochs, {helps} or more "
+        return (f"Since epoch {low + 1} the validation loss has risen by {100 * rise:.0f} % while the loss "
+                f"of learning fell: it learns its photos by heart (overfitting). Fewer epochs, {helps} or more "
                 "photos help; the best epoch's weights are kept.")
     if low == len(judged) - 1 and judged[-1] < 0.97 * judged[-3]:
         return STILL_FALLING

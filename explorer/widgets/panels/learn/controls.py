@@ -9,7 +9,8 @@ import ipywidgets as W
 LABEL = "128px"
 
 
-def field(kind: type, description: str, why: str = "", *, goes: bool = False, label: str = LABEL, **options: Any) -> Any:
+def field(kind: type, description: str, why: str = "", *, goes: bool = False, label: str = LABEL,
+          **options: Any) -> Any:
     """goes: whether it comes and goes, and is away at first;  label: how wide that is"""
     layout = W.Layout(width="auto", display="none" if goes else None)
     return kind(description=description, tooltip=why or description, layout=layout,

@@ -76,8 +76,8 @@ class Fields:
                                  "a regulariser (L2)"),
             "warmup": text("Warm-up", f"{default.warmup:g} of the run", "The share of the run in which the "
                            "learning rate climbs from 0"),
-            "label_smoothing": text("Label smoothing", "0, such as 0.1", "So much of the right answer's share "
-                                    "goes to the other classes"),
+            "label_smoothing": text("Label smoothing", "0, such as 0.1", "So much of the right answer's "
+                                    "share goes to the other classes"),
             "mixup": text("Mixup", "0, such as 0.2", "Two photos laid over each other, their labels too"),
             "cutmix": text("CutMix", "0, such as 1", "A piece of another photo pasted in, labels by area"),
             "clip": text("Gradient clip", "off, such as 1", "Gradient clipping: the largest norm of a step"),

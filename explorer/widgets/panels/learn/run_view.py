@@ -163,7 +163,7 @@ class RunView(Panel):
                 chart.finish()
 
     def _say_how_far(self, run: Any) -> None:
-        """The progress line, what stands in the charts until there is a point, and which buttons there are."""
+        """The progress line, what stands in the charts until there is a point, and the buttons."""
         self.progress.value = progress_html(run, IN_A_CELL if in_a_cell(run) else "")
         waiting, state = waiting_text(run), getattr(run, "state", "finished")
         for chart in self.charts:

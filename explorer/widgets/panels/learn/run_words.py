@@ -67,7 +67,8 @@ def _how_far_it_learnt(run: Any) -> tuple[float, str]:
         return 0.0, "Learning from the first batch."
     last, share = batches[-1], _share_of(run)
     if last.batch == started.batches and len(run.history) <= last.epoch:
-        return share, (f"Epoch {last.epoch + 1} of {epochs}: all {counted(last.batch, 'batch', 'es')} learnt; "
+        learnt = counted(last.batch, "batch", "es")
+        return share, (f"Epoch {last.epoch + 1} of {epochs}: all {learnt} learnt; "
                        "now the validation photos are looked at.")
     left = f", about {seconds_text(run.eta)} left" if run.eta is not None else ""
     return share, (f"Epoch {last.epoch + 1} of {epochs}, batch {last.batch} of {started.batches}: "

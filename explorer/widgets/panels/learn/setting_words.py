@@ -15,7 +15,8 @@ WORDS = {"lr": "learning rate", "body_lr": "learning rate of the body", "batch_s
 
 # what a cell would be told to type -> what to do here
 _DOING = {
-    "add cache=False, or train='last_stage'": "take the tick at “cache” away, or let the last stage learn too",
+    "add cache=False, or train='last_stage'":
+        "take the tick at “cache” away, or let the last stage learn too",
     "train='head' with cache=True": "“head: the classifier” with the tick at “cache”",
     "train='head'": "“head: the classifier”",
     "train='last_stage'": "“last stage and classifier”",
@@ -27,7 +28,8 @@ _DOING = {
     "If the labels are numbers to be estimated, say so: outputs='numbers'.":
         "If the labels are numbers to be estimated, start the run in a cell, which can say so.",
 }
-_NAMES = re.compile(rf"(?<![\w'\"./\\-])({'|'.join(sorted(WORDS, key=len, reverse=True))})(?![\w'\"/\\-]|\.\w)")
+_EACH = "|".join(sorted(WORDS, key=len, reverse=True))
+_NAMES = re.compile(rf"(?<![\w'\"./\\-])({_EACH})(?![\w'\"/\\-]|\.\w)")
 
 
 def in_words(text: str) -> str:

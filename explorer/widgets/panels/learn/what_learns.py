@@ -49,7 +49,8 @@ def what_learns(model: Any, train: str, classes: int) -> tuple[int, int, str]:
     return sum(size for size, learns in sizes if learns), sum(size for size, _ in sizes), frozen
 
 
-def learns_html(name: str, learns: int, total: int, frozen: str, *, looks: int = 0, again: bool = False) -> str:
+def learns_html(name: str, learns: int, total: int, frozen: str, *, looks: int = 0,
+                again: bool = False) -> str:
     """looks: how often a frozen body looks at each photo before the first epoch, 0 where it does not
     again: whether it sees each in every epoch
     """
@@ -58,8 +59,8 @@ def learns_html(name: str, learns: int, total: int, frozen: str, *, looks: int =
             f"Frozen: {escape(frozen)}.")
     if looks:
         times = "once" if looks == 1 else f"{looks} times"
-        text += (f" A frozen body sees each photo {times}; the run keeps what it saw (cached features), so its "
-                 "epochs take no time.")
+        text += (f" A frozen body sees each photo {times}; the run keeps what it saw (cached features), so "
+                 "its epochs take no time.")
     elif again:
         text += " What is frozen sees each photo anew in every epoch: nothing is kept."
     return f'<span class="vx-soft">{text}</span>'

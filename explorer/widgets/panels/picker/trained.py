@@ -40,7 +40,8 @@ class TrainedHere(W.HBox):
         if tuple(options) != self.choose.options:
             self.choose.options = options
             same = [number for number, run in enumerate(self.runs) if run is before]
-            self.choose.value = next(iter(same), 0 if self.runs else None)  # the newest, unless one was chosen
+            # the newest, unless the reader has chosen one
+            self.choose.value = next(iter(same), 0 if self.runs else None)
 
     def _make(self, panel: Panel) -> None:
         self.choose = W.Dropdown(description="Trained here", style={"description_width": "initial"},

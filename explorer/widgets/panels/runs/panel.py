@@ -66,17 +66,18 @@ class RunsPanel(Panel):
         self.work = self.line(failed=lambda error: self._say(problem_text(error), wrong=True))
         self.pace = Pace(lock)
         self.table = RunTable(lock=lock)
-        self.right = LiveChart(title="Right answers (accuracy), validation", x_label="epoch", unit="percent", switches=[],
-                               empty=tick, lock=lock)
+        self.right = LiveChart(title="Right answers (accuracy), validation", x_label="epoch",
+                               unit="percent", switches=[], empty=tick, lock=lock)
         self.off = LiveChart(title="Mean absolute error, validation", x_label="epoch", switches=["log"],
                              empty=tick, lock=lock)
-        self.boxes = LiveChart(title="Average precision at IoU 0.5, validation", x_label="epoch", unit="percent",
-                               switches=[], empty=tick, lock=lock)
+        self.boxes = LiveChart(title="Average precision at IoU 0.5, validation", x_label="epoch",
+                               unit="percent", switches=[], empty=tick, lock=lock)
         self.masks = LiveChart(title="Mean IoU, validation", x_label="epoch", unit="percent", switches=[],
                                empty=tick, lock=lock)
         self.figures = {"val_top1": self.right, "val_mae": self.off, "val_ap50": self.boxes,
                         "val_miou": self.masks}
-        self.loss = LiveChart(title="Loss, validation", x_label="epoch", switches=["log"], empty=tick, lock=lock)
+        self.loss = LiveChart(title="Loss, validation", x_label="epoch", switches=["log"], empty=tick,
+                              lock=lock)
         self.empty = W.HTML('<span class="vx-soft">No runs yet. Start one under Train, or give a folder with '
                             "runs.</span>")
         self.folder = labelled("Runs folder", W.Text, placeholder="a folder whose folders are saved runs",
@@ -168,8 +169,8 @@ class RunsPanel(Panel):
         from explorer.training.run.loading import load_run
 
         if not hasattr(run, "model") and run.folder is None:
-            raise ValueError(f"The network of {run.name} is not kept any more: of runs that cells started, the "
-                             f"last {KEPT} are. In a cell that still has it, it can be saved in a folder.")
+            raise ValueError(f"The network of {run.name} is not kept any more: of runs that cells started, "
+                             f"the last {KEPT} are. In a cell that still has it, it can be saved in a folder.")
         if not hasattr(run, "model"):
             run = load_run(run.folder)
         if what == "show":
