@@ -15,8 +15,8 @@ FEW_EPOCHS = 5   # of fewer nothing is concluded
 WIDE = 0.1       # so much better on its own photos is worth a sentence
 
 STILL_FALLING = "Both losses were still falling at the end: more epochs may do better (underfitting so far)."
-LEVEL = ("The validation loss has levelled off and does not rise: no sign of learning by heart (overfitting), and "
-         "little to gain from more of the same epochs.")
+LEVEL = ("The validation loss has levelled off and does not rise: no sign of learning by heart "
+         "(overfitting), and little to gain from more of the same epochs.")
 USUAL = "stronger augmentation"
 
 
@@ -63,7 +63,8 @@ def gap_note(history: list[dict[str, Any]], helps: str = USUAL) -> str:
         return ""
     if len(history) < FEW_EPOCHS:
         return (f"Learning and validation loss after {counted(len(history), 'epoch')}: too few to tell "
-                f"whether it learns by heart (overfitting). From {FEW_EPOCHS} epochs on a sentence stands here.")
+                f"whether it learns by heart (overfitting). From {FEW_EPOCHS} epochs on a sentence "
+                "stands here.")
     learnt, judged = [row["loss"] for row in history], [row["val_loss"] for row in history]
     if not all(math.isfinite(value) for value in (*learnt, *judged)):
         return ""
@@ -71,8 +72,8 @@ def gap_note(history: list[dict[str, Any]], helps: str = USUAL) -> str:
     since, rise = len(judged) - 1 - low, judged[-1] / max(judged[low], 1e-9) - 1
     if since >= 2 and rise > 0.05 and learnt[-1] < learnt[low]:
         return (f"Since epoch {low + 1} the validation loss has risen by {100 * rise:.0f} % while the loss "
-                f"of learning fell: it learns its photos by heart (overfitting). Fewer epochs, {helps} or more "
-                "photos help; the best epoch's weights are kept.")
+                f"of learning fell: it learns its photos by heart (overfitting). Fewer epochs, {helps} or "
+                "more photos help; the best epoch's weights are kept.")
     if low == len(judged) - 1 and judged[-1] < 0.97 * judged[-3]:
         return STILL_FALLING
     known, others = history[-1].get("top1", 0.0), history[-1].get("val_top1", 0.0)

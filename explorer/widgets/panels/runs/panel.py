@@ -170,7 +170,8 @@ class RunsPanel(Panel):
 
         if not hasattr(run, "model") and run.folder is None:
             raise ValueError(f"The network of {run.name} is not kept any more: of runs that cells started, "
-                             f"the last {KEPT} are. In a cell that still has it, it can be saved in a folder.")
+                             f"the last {KEPT} are. In a cell that still has it, it can be saved in a "
+                             "folder.")
         if not hasattr(run, "model"):
             run = load_run(run.folder)
         if what == "show":
