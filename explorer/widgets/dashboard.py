@@ -26,7 +26,7 @@ from explorer.widgets.panels.evaluate.panel import EvaluatePanel
 from explorer.widgets.panels.explain.tab import ExplainTab
 from explorer.widgets.panels.images import ImagesPanel
 from explorer.widgets.panels.learn.panel import FinetunePanel
-from explorer.widgets.panels.learn.started import known_runs
+from explorer.widgets.panels.learn.started import Newcomers
 from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
@@ -142,8 +142,7 @@ class Dashboard(W.VBox):
         self.session.observe(self._change_second, ["beside"])
         self.add_second.on_click(lambda _: self.picker.tell(self.picker.unfold))
         self._show_status()
-        for run in known_runs():  # started from a dashboard that is closed, or from a cell
-            self.session.run = run
+        self._newcomers = Newcomers(self.session)  # runs that began elsewhere, or will
         self.session.open_model(model)
         if self.session.gallery:
             title, source = first_photo(self.session.gallery)
@@ -188,6 +187,7 @@ class Dashboard(W.VBox):
             return
         self._closed = True
         self.saved.close()
+        self._newcomers.close()
         self.session.close()
         if self.second is not None:
             self.second.close()

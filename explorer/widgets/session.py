@@ -238,8 +238,16 @@ class Session(t.HasTraits):
     @t.observe("run")
     def _remember_run(self, change):
         """Before any panel hears of it: whoever draws a run finds it among the others."""
-        if change["new"] is not None and not any(run is change["new"] for run in self.runs):
-            self._publish(runs=(*self.runs, change["new"]))
+        if change["new"] is not None:
+            self.know(change["new"])
+
+    def know(self, run: Any, *, instead: Any = None) -> None:
+        """Put a run among the others, without showing it. instead: the one whose place it takes"""
+        with self.lock:
+            if instead is not None:
+                self._publish(runs=tuple(run if one is instead else one for one in self.runs))
+            elif not any(one is run for one in self.runs):
+                self._publish(runs=(*self.runs, run))
 
     @t.validate("look", "tree", "model_name", "image_name", "runs", "tab", "busy", "error")
     def _only_explorer(self, proposal):

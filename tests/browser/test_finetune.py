@@ -68,11 +68,12 @@ def test_a_run_is_started_watched_stopped_reloaded_resumed_and_used(lab, train, 
     # a reader reads a value, switches a curve off and the scale to logarithmic
     loss.locator("svg[role=img]").hover()
     expect(loss.locator(".vx-chart-reading")).to_contain_text("each batch")
-    loss.get_by_role("button", name="judged").click()
-    expect(loss.get_by_role("button", name="judged")).to_have_attribute("aria-pressed", "false")
+    loss.get_by_role("button", name="validation").click()
+    expect(loss.get_by_role("button", name="validation")).to_have_attribute("aria-pressed", "false")
     expect(loss.locator(".vx-chart-curve")).to_have_count(1)
     loss.get_by_label("log scale").check()
-    lab.expect_code("print(dash.finetune.view.loss.log, dash.finetune.view.loss.hidden)", "True ['judged']\n")
+    lab.expect_code("print(dash.finetune.view.loss.log, dash.finetune.view.loss.hidden)",
+                    "True ['validation']\n")
 
     run.get_by_role("button", name="Stop").click()
     expect(run.locator(".vx-run-line")).to_contain_text("Stopped after")
@@ -143,6 +144,30 @@ def test_two_runs_lie_over_each_other_and_the_keyboard_reads_them(lab, train, ex
     with lab.page.expect_download() as download:
         runs.get_by_role("button", name="Download CSV").click()
     assert download.value.path().read_text().startswith("run,model,data,state")
+    assert lab.page.js_errors == []
+
+
+def test_a_run_of_a_cell_appears_beside_the_settings_and_is_stopped_there(lab, train, expect):
+    lab.page.set_viewport_size({"width": 1400, "height": 900})
+    settings = "train='all', epochs=10**5, name='of a cell'"
+    lab.run_code(f"import copy\nrun = explorer.finetune(copy.deepcopy(net), 'flowers5_nano', {settings})")
+    line, start = train.locator(".vx-run-line"), train.get_by_role("button", name="Start", exact=True)
+    expect(line).to_contain_text("of a cell")
+    expect(line).to_contain_text("started in a cell")
+    expect(start).to_be_disabled()
+    loss = train.locator(".vx-run .vx-chart").first
+    wait_for_points(lab.page, loss, 2)
+    field = train.get_by_label("Batch size", exact=True)
+    assert loss.bounding_box()["x"] > field.bounding_box()["x"] + field.bounding_box()["width"]
+    train.locator(".vx-run").get_by_role("button", name="Stop").click()
+    expect(line).to_contain_text("Stopped after")
+    expect(start).to_be_enabled()
+    lab.page.set_viewport_size({"width": 700, "height": 900})
+    below = "([a, b]) => a.getBoundingClientRect().top > b.getBoundingClientRect().bottom"
+    lab.page.wait_for_function(below, arg=[loss.element_handle(), field.element_handle()])
+    view = lab.page.locator(".vx-dashboard")
+    view.get_by_role("tab", name="Runs").click()
+    expect(view.locator(".vx-runs-note")).to_have_text("started in a cell")
     assert lab.page.js_errors == []
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -188,6 +190,15 @@ def test_a_copy_learns_beside_its_model():
     model = net()
     with busy(model):
         assert learn(copy.deepcopy(model), colours()).wait().state == "finished"
+
+
+def test_a_network_that_was_taught_is_free_once_nobody_holds_it():
+    """The list of who taught what held each network for good."""
+    model = net()
+    run, there = learn(model, colours()).wait(), weakref.ref(model)
+    del model, run
+    gc.collect()
+    assert there() is None
 
 
 def test_a_disk_without_locks_is_a_note(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from explorer.data.datasets import Splits
 from explorer.training.loop.events import Epoch
 from explorer.training.run.kept import KeptWeights
 from explorer.training.run.loading import load_run
-from explorer.training.run.run import RUNS
+from explorer.training.run.register import RUNS
 from explorer.training.run.waiting_photos import opened_once
 from tests.training.test_finetune import colours, equal_weights, painted, run, small  # noqa: F401
 

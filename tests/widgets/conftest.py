@@ -6,7 +6,7 @@ import comm
 import pytest
 from comm.base_comm import BaseComm
 
-from explorer.training.run.run import RUNS
+from explorer.training.run.register import RUNS
 from explorer.widgets.panels.learn.started import STARTED
 
 

@@ -22,9 +22,11 @@ from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run.beside import between_batches, copy_of_model
 from explorer.training.run.finetuning import finetune
+from explorer.widgets.panels.learn.advice import gap_note, what_helps
 from explorer.widgets.panels.learn.epoch_words import NOW, caption
 from explorer.widgets.panels.learn.fields import number
-from explorer.widgets.panels.learn.run_words import gap_note, how_far
+from explorer.widgets.panels.learn.run_words import how_far, progress_html, waiting_text
+from explorer.widgets.panels.learn.setting_words import in_words
 from explorer.widgets.panels.learn.started import known_runs, next_name
 from explorer.widgets.panels.learn.what_learns import planned_rates, what_learns
 from explorer.widgets.parts.data_card import card_html, duplicates_text, imbalance, spread
@@ -210,6 +212,51 @@ def test_augmentation_is_shown_on_one_photo(panel):
     assert len(panel.previews.variants.captions) == 1
 
 
+def test_augmentation_that_changes_nothing_is_said_and_views_are_offered(panel):
+    fields, losses = panel.fields, {}
+    assert fields.views.layout.display == "none" and fields.varies.value == ""  # everything learns
+    fields.train.value = "head"
+    for augment, views in (("light", 1), ("strong", 1), ("strong", 2)):
+        fields.augment.value, fields.views.value = augment, views
+        assert panel.wait() and fields.views.layout.display == ""
+        says_nothing = "Augmentation changes nothing here" in fields.varies.value
+        losses[augment, views] = [row["loss"] for row in finished(panel).history]
+        assert says_nothing == (views == 1)
+        assert len(panel.previews.variants.captions) == (0 if views == 1 else views)
+    assert losses["light", 1] == losses["strong", 1] != losses["strong", 2]
+    assert "looks at each photo 2 times before the first epoch" in fields.varies.value
+    assert "sees each photo 2 times" in panel.previews.learns.value and "views=2" in panel.code()
+    fields.augment.value = "none"
+    assert "all views of a photo are the same" in fields.varies.value
+    fields.cache.value = False
+    assert fields.varies.value == "" and "views" not in fields.settings()
+
+
+@pytest.mark.parametrize("settings, cached, words", [
+    ({"train": "head"}, True, "2 or more views"),
+    ({"train": "head", "views": 2}, True, "stronger augmentation"),
+    ({"train": "head"}, False, "stronger augmentation"),
+    ({"train": "all", "augment": "none"}, False, "augmentation"),
+    ({"train": "all", "augment": "strong"}, False, "more weight decay"),
+])
+def test_what_is_advised_has_an_effect(settings, cached, words):
+    helps = what_helps(Recipe(**settings), cached=cached)
+    assert helps.startswith(words)
+    history = rows([1, 0.6, 0.4, 0.2, 0.1, 0.05], [1, 0.7, 0.6, 0.65, 0.7, 0.8])
+    assert f"Fewer epochs, {helps} or more photos help" in gap_note(history, helps)
+
+
+@pytest.mark.parametrize("text, said", [
+    ("lr is -1.0: give a number above 0.", "learning rate is -1.0: give a number above 0."),
+    ("Give another run_dir, or empty this one.", "Give another checkpoint folder, or empty this one."),
+    ("add cache=False, or train='last_stage'.",
+     "take the tick at “cache” away, or let the last stage learn too."),
+    ("There is no folder 'a/lr'. See lr.txt", "There is no folder 'a/lr'. See lr.txt"),
+])
+def test_sentences_of_the_core_are_told_without_arguments(text, said):
+    assert in_words(text) == said
+
+
 @pytest.mark.parametrize("control, value, words", [
     ("epochs", 0, "epochs is 0"), ("lr", "fast", "write a number such as 0.001"), ("lr", "-1", "above 0"),
     ("seed", -1, "seed"),
@@ -267,7 +314,7 @@ def test_a_run_draws_its_batches_and_its_epochs_and_marks_the_best(panel):
     places, losses = zip(*view.loss.points("each batch"))
     assert places == pytest.approx([b.epoch + b.batch / 3 for b in run.batches])
     assert losses == pytest.approx([b.loss for b in run.batches])
-    epochs, judged = zip(*view.right.points("judged"))
+    epochs, judged = zip(*view.right.points("validation"))
     assert epochs == (1, 2, 3) and judged == pytest.approx([row["val_top1"] for row in run.history])
     assert view.loss.marks == [[run.best["epoch"] + 1, "best"]]
     assert "Finished: 3 epochs" in view.progress.value
@@ -335,6 +382,40 @@ def test_another_start_while_one_learns_is_a_sentence(panel):
     panel.start.click()
     panel.wait()
     assert "is learning. Stop it first" in panel.problem.value and panel.session.run is run
+
+
+def test_start_rests_while_a_run_learns_and_old_messages_go(panel):
+    assert not panel.start.disabled
+    finished(panel)
+    panel.view.path.value = ""
+    panel.view.save.click()
+    assert panel.wait() and "Give the name of a folder" in panel.view.message.value
+    panel.fields.epochs.value = 100_000
+    run = start(panel)
+    assert panel.start.disabled and run.name in panel.start.tooltip
+    assert panel.view.message.value == panel.problem.value == ""
+    run.stop()
+    assert not panel.start.disabled and panel.start.tooltip == ""
+
+
+def test_stop_is_answered_at_once_though_the_batch_goes_on(panel):
+    panel.fields.epochs.value = 100_000
+    run, held, go_on = start(panel), threading.Event(), threading.Event()
+
+    def hold(event):
+        if isinstance(event, Batch):
+            held.set()
+            go_on.wait(60)
+
+    run.listen(hold)
+    assert held.wait(60)
+    panel.view.stop.click()
+    assert "Stopping behind the present batch" in panel.view.progress.value and run.running
+    assert panel.view.stop.disabled and panel.view.stop.description == "Stopping …"
+    go_on.set()
+    run.wait(60)
+    panel.view.wait()
+    assert panel.view.stop.description == "Stop" and "Stopped after" in panel.view.progress.value
 
 
 def test_use_this_model_makes_it_the_dashboards_under_the_runs_name(panel, dash):
@@ -412,7 +493,7 @@ def test_another_model_for_the_folder_of_a_run_is_a_sentence(panel, dash, tmp_pa
     panel.start.click()
     assert panel.wait()
     assert "was started with layers" in alert(panel.problem)
-    assert "Give another run_dir, or empty this one." in alert(panel.problem)
+    assert "Give another checkpoint folder, or empty this one." in alert(panel.problem)
     assert panel.session.run is first and contents(tmp_path / "kept") == before
 
 
@@ -705,7 +786,7 @@ def rows(learnt, judged):
 @pytest.mark.parametrize("learnt, judged, words", [
     ([1, 0.9, 0.8], [1, 0.9, 0.8], "too few to tell"),
     ([1, 0.6, 0.4, 0.2, 0.1, 0.05], [1, 0.7, 0.6, 0.65, 0.7, 0.8],
-     "Since epoch 3 the judged loss has risen by 33 %"),
+     "Since epoch 3 the validation loss has risen by 33 %"),
     ([1, 0.9, 0.8, 0.7, 0.6], [1, 0.9, 0.8, 0.7, 0.6], "more epochs may do better"),
     ([1, 0.5, 0.4, 0.4, 0.4, 0.4], [1, 0.5, 0.41, 0.4, 0.4, 0.4], "levelled off"),
     ([1, 0.5, 0.4, 0.4, 0.9], [1, 0.5, 0.4, 0.5, 0.9], "levelled off"),
@@ -729,7 +810,7 @@ def test_a_run_of_a_cell_is_shown_by_setting_it(dash, panel, folder):
     done = finetune(tiny(), folder, epochs=2, train="all", threads=1, name="from a cell").wait()
     dash.session.run = done
     panel.wait()
-    assert len(panel.view.loss.points("judged")) == 2 and "from a cell" in panel.view.progress.value
+    assert len(panel.view.loss.points("validation")) == 2 and "from a cell" in panel.view.progress.value
     assert any(one is done for one in dash.session.runs)
     dash.session.run = None
     assert panel.view.loss.names == () and panel.view.body.layout.display == "none"
@@ -843,6 +924,20 @@ def test_a_run_that_prepares_says_how_far_it_is():
                           batches=[], progress=progress, asked_to_stop=False)
     assert how_far(run) == (0.0, "Preparing, looking at each photo once: 64 of 200.")
     assert known_runs() is not None
+
+
+def test_the_preparation_is_a_bar_and_stands_in_the_charts():
+    progress = SimpleNamespace(what="looking at each photo once", done=64, total=200)
+    run = SimpleNamespace(name="r", recipe=Recipe(), history=[], best=None, state="running", started=None,
+                          batches=[], progress=progress, asked_to_stop=False, running=True)
+    bar = parse(progress_html(run, "started in a cell")).find("progress")
+    assert (bar.attributes["value"], bar.attributes["aria-label"]) == ("0.320", "prepared")
+    assert waiting_text(run) == "64 of 200 photos looked at; then the curve begins."
+    run.asked_to_stop = True
+    assert how_far(run)[1] == "Stopping behind the present batch …"
+    run.asked_to_stop, run.started = False, SimpleNamespace(batches=4)
+    run.batches = [SimpleNamespace(epoch=0, batch=4)]
+    assert "all 4 batches learnt; now the validation photos" in how_far(run)[1]
 
 
 @pytest.mark.parametrize("scratch", [False, True])

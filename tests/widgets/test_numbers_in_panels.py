@@ -177,7 +177,7 @@ def test_the_runs_tab_marks_the_lowest_error_and_shows_runs_of_both_kinds(dash):
     exec(panel.code(), names)
     for figure in (panel.figure(), names["figure"]):
         assert [axes.get_ylabel() for axes in figure.axes] == [
-            "right answers, judged", "mean absolute error, judged", "loss, judged"]
+            "right answers, validation", "mean absolute error, validation", "loss, validation"]
         assert [sum(len(line.get_xdata()) > 0 for line in axes.lines) for axes in figure.axes] == [1, 2, 3]
     assert panel.right.layout.display == panel.off.layout.display == ""
 

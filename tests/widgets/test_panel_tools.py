@@ -371,7 +371,7 @@ def test_the_curves_of_the_run_are_its_figure(trainer):
     assert panel.wait()
     done = trainer.session.run.wait(60)
     figure = panel.figure()
-    judged = next(line for line in figure.axes[1].lines if line.get_label() == "judged")
+    judged = next(line for line in figure.axes[1].lines if line.get_label() == "validation")
     assert list(judged.get_ydata()) == [row["val_top1"] for row in done.history]
     assert done.name in panel.caption() and "batch_size 8" in panel.caption()
     assert "% right after epoch" in panel.caption()

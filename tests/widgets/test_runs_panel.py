@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from ipywidgets.widgets import widget as registry
 import explorer
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.past import past_runs
+from explorer.training.run.register import RUNS
 from explorer.widgets.panels.runs.table import csv_text, distinct_names, table_of
 from explorer.widgets.parts.run_table import Cell, RunTable
 from tests.html import parse
@@ -48,11 +50,12 @@ def panel(dash, two):
     return panel
 
 
-def test_charts_stand_there_only_with_runs(dash, two):
+def test_charts_stand_there_only_with_runs(dash, folder):  # noqa: F811
     panel = dash.runs
     dash.tabs.selected_index = dash.tabs.children.index(panel)
     assert panel.charts.layout.display == "none" and panel.empty.layout.display == ""
-    dash.session.run = two[0]
+    run = learn(folder, "of a cell")
+    assert panel.shown == [run]
     assert panel.charts.layout.display == "" and panel.empty.layout.display == "none"
 
 
@@ -65,6 +68,26 @@ def test_settings_that_differ_are_marked_and_others_are_not(two):
     assert len(columns) == len(set(columns)) and "epochs" in marked
     best = [cell.best for cell in (row[columns.index("best right")] for row in rows)]
     assert best == [False, True]
+
+
+def test_what_differs_comes_first_and_the_epochs_once(two):
+    columns, rows = table_of(two)
+    assert columns[:6] == ["run", "epochs", "lr", "mixup", "state", "best right"]
+    assert columns.count("epochs") == 1 and columns[-2:] == ["augment", "seed"]
+    texts = [[cell.text for cell in row[1:4]] for row in rows]
+    assert texts == [["2 of 2", "1e-06", "0"], ["4 of 4", "0.05", "0.2"]]
+    two[1].history.pop()  # one that was stopped: no other setting
+    two[1].recipe = replace(two[1].recipe, epochs=2)
+    two[0].history.pop()
+    columns, rows = table_of(two)
+    assert not rows[0][columns.index("epochs")].differs and columns[1] == "lr"
+
+
+def test_short_names_have_the_fields_term_below(panel):
+    shown = json.loads(panel.table._table)
+    terms = dict(zip(shown["columns"], shown["terms"]))
+    assert terms["lr"] == "learning rate" and terms["loss there"] == "validation loss"
+    assert terms["best right"] == "top-1, validation" and terms["seed"] == ""
 
 
 def test_one_run_has_nothing_to_differ_from(two):
@@ -136,7 +159,9 @@ def test_a_run_is_shown_under_train(panel, dash, two):
     assert panel.wait() and dash.session.run is two[0]
 
 
-def test_runs_of_a_folder_join_the_table_and_open(panel, dash, two, tmp_path, folder):  # noqa: F811
+def test_runs_of_a_folder_join_the_table_and_open(
+        panel, dash, two, tmp_path, folder, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(RUNS, "tell", lambda run: None)  # they are of another process, as it were
     model = explorer.create_model("resnet10t", num_classes=3)
     saved = finetune(model, folder, epochs=1, input_size=(3, 32, 32), threads=1, name="kept").wait(60)
     saved.save(tmp_path / "runs" / "kept")

@@ -73,11 +73,11 @@ def test_each_part_of_the_loss_is_a_curve_and_the_figure_is_the_tasks(shown):
     view, run = dash.finetune.view, dash.session.run
     parts = ("classification", "bbox regression") if task == "detection" else ("ce", "dice")
     assert view.parts.layout.display == ""
-    assert {*view.parts.names} == {*parts, *(f"{part}, judged" for part in parts)}
+    assert {*view.parts.names} == {*parts, *(f"{part}, validation" for part in parts)}
     assert [len(view.parts.points(name)) for name in parts] == [len(run.batches)] * 2
     sums = [sum(values) for values in zip(*([y for _, y in view.parts.points(name)] for name in parts))]
     assert sums == pytest.approx([y for _, y in view.loss.points("each batch")], rel=1e-4)
-    assert view.right.names == ("judged",) and view.right.unit == "percent"
+    assert view.right.names == ("validation",) and view.right.unit == "percent"
     word = "AP50" if task == "detection" else "mIoU"
     assert f"Best: {word}" in view.progress.value and f"Best: {word}" in dash.finetune.caption()
     charts = curves_of(run)

@@ -28,7 +28,16 @@ UNLOCKED = ("The disk of this folder knows no locks: nothing would keep a second
 
 _guard = threading.Lock()
 _held: list[Claim] = []
-_last: weakref.WeakKeyDictionary[nn.Module, Claim] = weakref.WeakKeyDictionary()  # the last to teach it
+
+
+class Turn:
+    """One claim's turn at teaching a model. It knows no model: what a dictionary by models holds must not."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+_last: weakref.WeakKeyDictionary[nn.Module, Turn] = weakref.WeakKeyDictionary()  # the last to teach it
 
 
 class Claim:
@@ -47,7 +56,7 @@ class Claim:
         self.notes: list[str] = []
         self._lock: filelock.BaseFileLock | None = None
         self._left: tuple[int, ...] | None = None  # how the checkpoint was when this run gave the folder back
-        self._taught = False
+        self._taught, self._turn = False, Turn(self.name)
 
     def take(self) -> None:
         """Make model and folder this run's own. Raises TrainingError where another run has, or had, them."""
@@ -57,7 +66,7 @@ class Claim:
             if by := _teacher(self.model):
                 raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy "
                                     "of the model: copy.deepcopy(model).")
-            if self._taught and _last.get(self.model) is not self:
+            if self._taught and _last.get(self.model) is not self._turn:
                 by = _last[self.model].name if self.model in _last else "Another run"
                 raise TrainingError(f"{by} has taught the model of {self.name} since, so {self.name} can't "
                                     "go on. Start another run from the model as it is now.")
@@ -74,7 +83,7 @@ class Claim:
             self.release()
             raise
         with _guard:
-            _last[self.model], self._taught = self, True
+            _last[self.model], self._taught = self._turn, True
 
     def write(self) -> None:
         """Write down what the run is. Raises DiskError."""

@@ -23,7 +23,8 @@ from explorer.arguments import checked, word
 from explorer.models.contract import VisionModel
 from explorer.training.loop.events import Event
 from explorer.training.run.plan import Plan, make_plan
-from explorer.training.run.run import RUNS, Listener, Run, Work
+from explorer.training.run.register import RUNS
+from explorer.training.run.run import Listener, Run, Work
 from explorer.training.run.training import Training
 
 
@@ -99,7 +100,9 @@ def launch(plan: Plan, work: Callable[[], Work], listeners: Sequence[Listener] =
         run = Run(work(), folder=folder, name=plan.name, listeners=listeners, claim=plan.claim,
                   taught_by=plan.taught_by)
         RUNS.add(run)
-        return run.start()
+        run.start()
     except BaseException:
         plan.claim.release()
         raise
+    RUNS.tell(run)
+    return run

@@ -20,14 +20,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class PastRun:
-    """What a folder tells of a run without opening its model: `explorer.load_run(folder)` does that."""
+    """What a folder tells of a run without opening its model: `explorer.load_run(folder)` does that.
+
+    folder: None where it has none, as a run may that is over and whose network was let go of
+    """
 
     name: str
-    folder: Path
+    folder: Path | None
     recipe: Recipe
     history: list[dict[str, Any]] = field(default_factory=list)
     data_name: str = ""
     state: str = "on disk"
+    architecture: str = ""
+
+    @classmethod
+    def of(cls, run: Any) -> PastRun:
+        """What stays of a run that is over when its network is let go of."""
+        return cls(run.name, run.folder, run.recipe, list(run.history), run.data.name, run.state,
+                   run.model.config.architecture)
 
     @property
     def best(self) -> dict[str, Any] | None:

@@ -11,7 +11,6 @@ import json
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from html import escape
@@ -317,7 +316,3 @@ class Run(HasCheckpoints):
         error = f"<p role='alert'>{escape(sentence_of(self.error))}</p>" if self.error else ""
         epochs = epochs_html(self, seconds=True)
         return f"<div><b>{escape(repr(self))}</b>{error}{epochs}<ul>{notes}</ul></div>"
-
-
-RUNS: weakref.WeakSet[Run] = weakref.WeakSet()
-"""The runs of this process, for whoever shows them all."""

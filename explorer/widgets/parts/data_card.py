@@ -37,6 +37,7 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
     notes = [*splits.notes, *notes, *imbalance(learnt)]
     label = "Photos of each class: to learn from + to judge by"
     bars = f'<ul class="vx-predictions vx-counts" aria-label="{label}">{rows}</ul>'
+    bars += '<p class="vx-soft">Dark: training, to learn from. Pale: validation, to judge by.</p>'
     return f'<div class="vx-data">{facts}{bars}{more}{notes_html(notes)}</div>'
 
 

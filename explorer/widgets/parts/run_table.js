@@ -24,7 +24,12 @@ function render({ model, el }) {
     root.dataset.runs = String(table.rows.length);
     box.replaceChildren();
     const grid = make("table", "", box), header = make("tr", "", make("thead", "", grid)), body = make("tbody", "", grid);
-    for (const text of ["curves", table.columns[0], "", ...table.columns.slice(1)]) make("th", "", header, text).scope = "col";
+    const terms = table.terms ?? [];
+    [["curves"], [table.columns[0], terms[0]], [""], ...table.columns.slice(1).map((text, i) => [text, terms[i + 1]])].forEach(([text, term]) => {
+      const cell = make("th", "", header, text);
+      cell.scope = "col";
+      if (term) make("small", "vx-runs-term", cell, term);
+    });
     table.rows.forEach((row, index) => {
       const name = row[0].text, line = make("tr", "", body);
       const tick = make("input", "vx-runs-tick", make("td", "", line));
@@ -35,10 +40,11 @@ function render({ model, el }) {
         const now = model.get("ticked").filter((one) => one !== index);
         choose(model, "ticked", tick.checked ? [...now, index].sort((a, b) => a - b) : now);
       };
-      row.forEach(({ text, differs, best }, column) => {
+      row.forEach(({ text, differs, best, note }, column) => {
         const cell = make(column ? "td" : "th", differs ? "vx-runs-differs" : "", line);
         if (!column) cell.scope = "row";
         make(best ? "b" : "span", "", cell, best ? `${text} ★` : text);
+        if (note) make("small", "vx-runs-note", cell, note);
         if (best) cell.title = "the best of these runs";
         else if (differs) cell.title = "not the same in all runs";
       });

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 import traitlets as t
 
@@ -17,11 +18,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cell:
-    """One text; differs: it is not the same in all rows; best: the best of its column."""
+    """One text; differs: it is not the same in all rows; best: the best of its column;
+    note: small, below it.
+    """
 
     text: str
     differs: bool = False
     best: bool = False
+    note: str = ""
 
 
 class RunTable(ExplorerPart, files="run_table"):
@@ -49,9 +53,10 @@ class RunTable(ExplorerPart, files="run_table"):
             raise t.TraitError(f"There is no row {wrong[0]}: the table has {self._count}.")
         return sorted(set(proposal["value"]))
 
-    def show(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, csv: str = "") -> None:
+    def show(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, csv: str = "",
+             terms: Mapping[str, str] = MappingProxyType({})) -> None:
         """Rows of cells under ``columns``, the first of each its name.
-        csv: what the copy and download buttons give.
+        csv: what the copy and download buttons give; terms: column -> another name of it, small, below.
 
         Raises ``ValueError`` for a row of another length.
         """
@@ -60,8 +65,9 @@ class RunTable(ExplorerPart, files="run_table"):
                 raise ValueError(f"A row of {len(row)} cells does not fit {len(columns)} columns: "
                                  f"{row[0].text!r}.")
         cells = [[asdict(cell) for cell in row] for row in rows]
-        message = json.dumps({"columns": list(columns), "rows": cells, "csv": csv}, ensure_ascii=False,
-                             separators=(",", ":"))
+        content = {"columns": list(columns), "terms": [terms.get(name, "") for name in columns],
+                   "rows": cells, "csv": csv}
+        message = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         with self._lock:
             if not self._closed:
                 self._count = len(rows)

@@ -129,7 +129,7 @@ class Choice:
         found = [Member(name, partial(self._open, name), literal(name)) for name in names]
         taken = {*names}
         for number, run in enumerate(session.runs):
-            if not reason_against(run.model):
+            if hasattr(run, "model") and not reason_against(run.model):
                 found.append(self._of_run(run, number, free_name(run.name, taken)))
         own = session.model
         if own is not None and not not_a_member(session) and session.model_source not in names \

@@ -48,7 +48,7 @@ def runs_left_out(runs: Sequence[Any]) -> list[str]:
     """Which runs can't take part: a sentence for each reason."""
     names: dict[str, list[str]] = {}
     for run in runs:
-        if why := reason_against(run.model):
+        if hasattr(run, "model") and (why := reason_against(run.model)):
             names.setdefault(why, []).append(run.name)
     lines = []
     for why, (first, *others) in names.items():

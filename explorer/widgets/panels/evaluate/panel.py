@@ -24,6 +24,7 @@ from explorer.widgets.panels.evaluate.kinds import Blocks, facts_of, kind_of
 from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN, SAMPLES
 from explorer.widgets.panels.evaluate.subject import run_behind, subject_of, task_of_whom
 from explorer.widgets.panels.evaluate.words import GUIDE, against_html, how_far_html, problem_text
+from explorer.widgets.panels.learn.started import IN_A_CELL, in_a_cell
 from explorer.widgets.panels.work import Work
 from explorer.widgets.session import Session
 
@@ -115,8 +116,11 @@ class EvaluatePanel(Panel):
         task = task_of_whom(session.model)
         for index in reversed(range(len(session.runs))):
             run = session.runs[index]
+            if not hasattr(run, "model"):
+                continue  # its network was let go of
             here = ", shown under Train" if run is session.run else ""
-            options.append((f"{run.name}{here}", f"run {index}"))
+            cell = f", {IN_A_CELL}" if in_a_cell(run) else ""
+            options.append((f"{run.name}{cell}{here}", f"run {index}"))
             # a run of another task than the model's is not what the reader has in front of them
             if here and (session.model is None or task_of_whom(run) == task):
                 on_screen = f"run {index}"

@@ -109,8 +109,8 @@ def own_photos(run: Any, choices: PhotoChoices) -> tuple[Any, str]:
 def run_behind(model: Any, runs: Sequence[Any]) -> Any:
     """The run whose model this is, its own or the copy that "Use this model" makes; None for none."""
     source = getattr(getattr(model, "load_report", None), "source", "")
-    return next((run for run in reversed(runs)
-                 if run.model is model or source == f"{run.name}, trained here"), None)
+    return next((run for run in reversed(runs) if hasattr(run, "model")
+                 and (run.model is model or source == f"{run.name}, trained here")), None)
 
 
 def run_line(runs: Sequence[Any], run: Any) -> str:

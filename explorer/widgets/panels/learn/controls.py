@@ -6,16 +6,21 @@ from typing import Any
 
 import ipywidgets as W
 
+LABEL = "128px"
 
-def field(kind: type, description: str, why: str = "", *, goes: bool = False, **options: Any) -> Any:
-    """goes: whether it comes and goes, and is away at first."""
+
+def field(kind: type, description: str, why: str = "", *, goes: bool = False, label: str = LABEL,
+          **options: Any) -> Any:
+    """goes: whether it comes and goes, and is away at first;  label: how wide that is"""
     layout = W.Layout(width="auto", display="none" if goes else None)
     return kind(description=description, tooltip=why or description, layout=layout,
-                style={"description_width": "112px"}, **options)
+                style={"description_width": label}, **options)
 
 
-def text(description: str, placeholder: str, why: str = "", *, goes: bool = False) -> W.Text:
-    return field(W.Text, description, why, goes=goes, placeholder=placeholder, continuous_update=False)
+def text(description: str, placeholder: str, why: str = "", *, goes: bool = False,
+         label: str = LABEL) -> W.Text:
+    return field(W.Text, description, why, goes=goes, label=label, placeholder=placeholder,
+                 continuous_update=False)
 
 
 def tick(description: str, why: str | None = None, *, value: bool = False) -> W.Checkbox:

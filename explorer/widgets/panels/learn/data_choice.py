@@ -25,6 +25,7 @@ from explorer.widgets.parts import data_card, place_card
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 
 log = logging.getLogger(__name__)
+SIDE = 66  # pixels of a photo
 
 NOT_HERE = "CIFAR-10 is not on this computer. Start downloads it (170 MB); the other sets are here."
 
@@ -77,8 +78,8 @@ class DataChoice:
     def __init__(self) -> None:
         self.task = "classification"
         self._data_of: dict[str, str] = {}  # what was chosen for each task
-        self.data = field(W.Dropdown, "Data set", options=self.choices.data)
-        self.folder = text("Path", self.choices.example, goes=True)
+        self.data = field(W.Dropdown, "Data set", label="58px", options=self.choices.data)
+        self.folder = text("Path", self.choices.example, goes=True, label="58px")
 
     @property
     def choices(self) -> TaskChoices:
@@ -117,7 +118,7 @@ class DataCard:
                  shown: Callable[[Any], None] = lambda splits: None):
         self.panel, self.photos, self.shown = panel, photos, shown
         self.card = W.HTML()
-        self.samples = PhotoStrip(label="Photos of each class", side=72)
+        self.samples = PhotoStrip(label="Photos of each class", side=SIDE)
         self.find_duplicates = W.Button(description="Find duplicates", layout=W.Layout(width="auto"),
                                         tooltip="Photos that are in both parts, pixel for pixel")
         self.find_duplicates.add_class("vx-open")
@@ -188,7 +189,7 @@ class DataCard:
         self._of = splits
         self.card.value = html
         self.samples.label = f"Photos with their {splits.train.kind}" if places else "Photos of each class"
-        self.samples.whole, self.samples.side = places, 128 if places else 72
+        self.samples.whole, self.samples.side = places, 128 if places else SIDE
         self.find_duplicates.layout.display = "none" if places else ""
         self.samples.show([data for data, _ in shown], [caption for _, caption in shown])
         self.shown(splits)

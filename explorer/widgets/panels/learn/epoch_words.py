@@ -55,7 +55,7 @@ def place_html(run: Any, epoch: int, places: list[int]) -> str:
         from explorer.training.loop.measures import measure_of
 
         measure = measure_of(run)
-        text += f": {measure.says(row.get(measure.judged))}, loss {row['val_loss']:.3f}, judged"
+        text += f": {measure.says(row.get(measure.judged))}, loss {row['val_loss']:.3f} (validation)"
         text += "; the best, which the model has" if row is run.best and resting else ""
     kept = [place for place in places if place != NOW]
     if kept and kept != list(range(kept[0], kept[-1] + 1)):

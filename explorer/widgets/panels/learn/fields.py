@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
 from typing import Any
 
 import ipywidgets as W
 
+from explorer.widgets.panels.learn.advice import augmentation_text
 from explorer.widgets.panels.learn.controls import field, offer, text, tick
 from explorer.widgets.panels.learn.data_choice import DataChoice
 from explorer.widgets.panels.learn.task_choices import CHOICES, TaskChoices
 
 # controls that are called as in `finetune`
+USUAL = "100px"  # of the labels of those in sight
+#: how often a frozen body looks at each photo: once as it is, then varied
+VIEWS = (("1, as it is", 1), ("2, one varied", 2), ("4, three varied", 4), ("8, seven varied", 8))
+
 NAMED = ("train", "epochs", "batch_size", "optimizer", "schedule", "augment", "seed")
-WHOLE = ("patience", "views", "rounds", "threads")  # whole numbers among the advanced ones
+WHOLE = ("patience", "rounds", "threads")  # whole numbers among the advanced ones
 
 
 def number(label: str, typed: str, *, whole: bool = False) -> float | int | None:
@@ -44,52 +50,62 @@ class Fields:
         from explorer.training.loop.recipe import OPTIMIZERS, Recipe
         from explorer.training.loop.schedules import SCHEDULES
 
-        default = Recipe()
+        default, usual = Recipe(), partial(field, label=USUAL)
         self.where, self.numbers = DataChoice(), False
         self.data, self.folder = self.where.data, self.where.folder
         choices = self.choices
-        self.train = field(W.Dropdown, "What learns", options=choices.parts)
-        self.epochs = field(W.IntText, "Epochs", value=default.epochs)
-        self.lr = text("Learning rate", "", "Of the classifier or head; the body learns at a tenth")
-        self.batch_size = field(W.IntText, "Batch size", value=default.batch_size)
-        self.optimizer = field(W.Dropdown, "Optimizer", options=[*OPTIMIZERS], value=default.optimizer)
+        self.train = usual(W.Dropdown, "What learns", "Of the network: the head alone is a linear probe, "
+                           "everything is full fine-tuning", options=choices.parts)
+        self.epochs = usual(W.IntText, "Epochs", value=default.epochs)
+        self.lr = text("Learning rate", "", "Step size of the classifier or head; the body learns at a tenth",
+                       label=USUAL)
+        self.batch_size = usual(W.IntText, "Batch size", value=default.batch_size)
+        self.optimizer = usual(W.Dropdown, "Optimizer", options=[*OPTIMIZERS], value=default.optimizer)
         schedules = [(name.replace("_", " "), name) for name in SCHEDULES]
-        self.schedule = field(W.Dropdown, "Schedule", options=schedules, value=default.schedule)
-        self.augment = field(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
-        self.seed = field(W.IntText, "Seed", value=default.seed)
-        self.loss = field(W.Dropdown, "Loss", choices.why, options=choices.losses, goes=True)
+        self.schedule = usual(W.Dropdown, "Schedule", options=schedules, value=default.schedule)
+        self.augment = usual(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
+        self.views = usual(W.Dropdown, "Views", "How often the frozen body looks at each photo "
+                           "before the first epoch: once as it is, then as augmentation varies it",
+                           options=VIEWS)
+        self.seed = usual(W.IntText, "Seed", value=default.seed)
+        self.loss = usual(W.Dropdown, "Loss", choices.why, options=choices.losses, goes=True)
         self.advanced: dict[str, W.Text] = {
-            "body_lr": text("Body's rate", "a tenth of the rate above"),
-            "weight_decay": text("Weight decay", "recommended"),
-            "warmup": text("Warm-up", f"{default.warmup:g}, a share of the run"),
-            "label_smoothing": text("Label smoothing", "0, such as 0.1"),
-            "mixup": text("Mixup", "0, such as 0.2"),
-            "cutmix": text("CutMix", "0, such as 1"),
-            "clip": text("Gradient clip", "off, such as 1"),
-            "ema": text("Mean weights", "off, such as 0.99",
+            "body_lr": text("Body's rate", "a tenth of it", "Learning rate of the body (backbone); empty: a "
+                            "tenth of the learning rate above"),
+            "weight_decay": text("Weight decay", "recommended", "How much the weights shrink at each step: "
+                                 "a regulariser (L2)"),
+            "warmup": text("Warm-up", f"{default.warmup:g} of the run", "The share of the run in which the "
+                           "learning rate climbs from 0"),
+            "label_smoothing": text("Label smoothing", "0, such as 0.1", "So much of the right answer's "
+                                    "share goes to the other classes"),
+            "mixup": text("Mixup", "0, such as 0.2", "Two photos laid over each other, their labels too"),
+            "cutmix": text("CutMix", "0, such as 1", "A piece of another photo pasted in, labels by area"),
+            "clip": text("Gradient clip", "off, such as 1", "Gradient clipping: the largest norm of a step"),
+            "ema": text("Mean weights, EMA", "off, such as 0.99",
                          "EMA: the mean of the last steps' weights is judged and kept"),
-            "swa": text("Mean of epochs", "off, such as 0.25",
+            "swa": text("Mean epochs, SWA", "off, such as 0.25",
                         "SWA: share of the epochs, the last ones, whose mean weights are judged and kept"),
-            "patience": text("Patience", "off, such as 3 epochs",
-                              "Stop after so many epochs without a better one"),
-            "views": text("Views", "1, such as 2",
-                           "Head only: variants of each photo that the frozen body sees"),
-            "rounds": text("Rounds", "as many as make 40 batches",
-                            "Head only: how often an epoch goes over what the frozen body saw"),
+            "patience": text("Patience", "off, such as 3",
+                              "Early stopping: after so many epochs without a better one"),
+            "rounds": text("Rounds", "enough for 40 batches",
+                            "Head only: how often an epoch goes over what the frozen body saw; empty: as "
+                            "often as makes 40 batches"),
             "threads": text("Threads", "all but one"),
         }
         self.run_dir = text("Checkpoints", "none; a folder",
                              "A run that was cut off goes on from this folder")
         self.scratch = tick("from scratch: forget the trained weights")
-        self.balanced = tick("rare classes weigh more")
-        self.cache = tick("head only: see each photo once (cache)", value=True)
+        self.balanced = tick("rare classes weigh more (class weights)")
+        self.cache = tick("head only: look at the photos once, and keep what was seen (cache)",
+                          "Cached features: epochs cost next to nothing", value=True)
         self.both = tick("also from scratch: a second run afterwards, to compare",
                           "The same settings, photos and order, without the trained weights. Runs lays both "
                           "over each other. Best with “everything”: a classifier behind a body that was "
                           "never trained learns little")
+        self.varies = W.HTML()   # what augmentation does, where that is not the usual
         self.without = W.HTML()  # why some of them are away
         self.usual = (self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule,
-                      self.augment, self.seed, self.loss)
+                      self.augment, self.views, self.seed, self.loss)
         self.rarer = (*self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache)
 
     @property
@@ -120,6 +136,18 @@ class Fields:
         why = escape(choices.why_without)
         self.without.value = f'<span class="vx-soft">{why}</span>' if why else ""
         self.offer_loss(numbers=False)
+        self.offer_views()
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether a frozen body looks at the photos before the first epoch, and epochs learn from that."""
+        return self.train.value == "head" and self.cache.value and "cache" not in self.choices.without
+
+    def offer_views(self) -> None:
+        """Views of a photo are for a body that looks first; and what augmentation does, in a sentence."""
+        self.views.layout.display = "" if self.looks_first else "none"
+        text = augmentation_text(cached=self.looks_first, views=self.views.value, augment=self.augment.value)
+        self.varies.value = f'<span class="vx-soft" role="status">{escape(text)}</span>' if text else ""
 
     def offer_loss(self, *, numbers: bool) -> None:
         """Losses to choose from: of masks, and of photos with numbers."""
@@ -137,6 +165,8 @@ class Fields:
         without = self.choices.without
         if "cache" not in without:
             found["cache"] = self.cache.value
+        if self.looks_first and self.views.value > 1:
+            found["views"] = self.views.value
         for name, control in self.advanced.items():
             if name in without:
                 continue

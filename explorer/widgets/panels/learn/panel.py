@@ -27,7 +27,8 @@ from explorer.widgets.panels.learn.previews import Previews
 from explorer.widgets.panels.learn.rate_finder import Asked, RateFinder
 from explorer.widgets.panels.learn.run_view import RunView
 from explorer.widgets.panels.learn.run_words import curves_of, problem_text, run_caption
-from explorer.widgets.panels.learn.started import STARTED, known_runs, next_name
+from explorer.widgets.panels.learn.setting_words import in_words
+from explorer.widgets.panels.learn.started import begin, known_runs, next_name
 from explorer.widgets.panels.learn.what_learns import as_it_would_learn
 from explorer.widgets.panels.work import busy_html
 from explorer.widgets.session import Session
@@ -43,10 +44,10 @@ GUIDE = """
 <p><b>What you see.</b> A copy of the open model learns your classes: its classifier is exchanged, and with
 “last stage” or “everything” the layers below learn as well, more carefully. The curves show the loss and the
 share of right answers, or for numbers how far off they are: on each batch that it learns from, and after each
-epoch on photos that it never learns from. Those judge. A network that finds boxes or masks learns from photos
-with boxes or masks; each part of its loss has a curve, and the figure is AP50 (the mean average precision of
-boxes that overlap the true ones by half) or mIoU (the mean overlap of the classes), of the photos that
-judge.</p>
+epoch on photos that it never learns from (validation). Those judge. A network that finds boxes or masks
+learns from photos with boxes or masks; each part of its loss has a curve, and the figure is AP50 (the mean
+average precision of boxes that overlap the true ones by half) or mIoU (the mean overlap of the classes), of
+the validation photos.</p>
 <p><b>What it does not prove.</b> A few dozen photos judge coarsely: with 30 of them, one photo is 3 points,
 and another seed another result. Photos of the same scene in both parts make it look better than it is. And
 the best epoch was chosen by the very photos that judge it: for a figure to publish, keep photos aside that
@@ -76,8 +77,8 @@ class FinetunePanel(Panel):
         self.problem = W.HTML()
         self.start = W.Button(description="Start", button_style="primary", layout=W.Layout(width="auto"))
         self.starting = self.line(failed=lambda error: self._complain(problem_text(error)),
-                                  over=self._may_start)
-        self.view = RunView(self.session)
+                                  over=self._begun)
+        self.view = RunView(self.session, self._may_start)
         self.own_lines += self.view.own_lines
         self.finder = RateFinder(self, self._to_find, lambda rate: setattr(self.fields.lr, "value", rate))
         self.modules = LearnsTree(self, "Modules: what would learn", self._would_learn)
@@ -91,16 +92,19 @@ class FinetunePanel(Panel):
         for box in (usual, more):
             box.add_class("vx-fields")
         accordion = W.Accordion([W.VBox([more, fields.without])], titles=("Advanced",), selected_index=None)
-        begin = W.HBox([self.start, fields.both], layout=W.Layout(flex_flow="row wrap"))
-        begin.add_class("vx-controls")
-        data = W.VBox([W.HTML("<h3>Photos to learn from</h3>"), fields.data, fields.folder, previews.card,
-                       previews.samples, previews.find_duplicates])
-        recipe = W.VBox([W.HTML("<h3>How it learns</h3>"), usual, previews.learns, previews.rate_note,
-                         previews.rates, self.finder, previews.preview_note, previews.variants, self.modules,
-                         accordion, self.problem, begin])
-        columns = W.Box([data, recipe])
+        starts = W.HBox([self.start, fields.both], layout=W.Layout(flex_flow="row wrap"))
+        starts.add_class("vx-controls")
+        chosen = W.VBox([fields.data, fields.folder, previews.card])
+        seen = W.VBox([previews.samples, previews.find_duplicates])
+        data = W.Box([chosen, seen])
+        data.add_class("vx-train-data")
+        recipe = W.VBox([W.HTML("<h3>How it learns (hyperparameters)</h3>"), usual, fields.varies, accordion,
+                         self.problem, starts, previews.learns, previews.preview_note, previews.variants,
+                         previews.rate_note, previews.rates, self.finder, self.modules])
+        run = W.VBox([W.HTML("<h3>Run</h3>"), self.view])
+        columns = W.Box([recipe, run])  # the curves beside the settings, below them where it is narrow
         columns.add_class("vx-train-columns")
-        self.fill([columns, W.HTML("<h3>Run</h3>"), self.view])
+        self.fill([W.HTML("<h3>Photos to learn from (data set)</h3>"), data, columns])
         self.start.add_class("vx-open")
 
     def _wire(self) -> None:
@@ -120,16 +124,19 @@ class FinetunePanel(Panel):
     def _settings_changed(self) -> None:
         """Say what follows from it at once, and look at photos and model in the background."""
         self.fields.where.show_path()
+        self.fields.offer_views()
         try:
             self.fields.recipe()
             self._complain("")
         except (ValueError, TypeError) as error:
             self._complain(str(error))
         self.previews.draw_rates()
+        self._may_start()
         self.changed()
         self.previews.ask()
 
     def _complain(self, text: str) -> None:
+        text = in_words(text)
         self.problem.value = f'<div class="vx-error" role="alert">{escape(text)}</div>' if text else ""
 
     def draw(self) -> None:
@@ -179,14 +186,24 @@ class FinetunePanel(Panel):
         except (ValueError, TypeError) as error:
             self._complain(problem_text(error))
             return
-        self.start.disabled, self.session.learning = True, BEGINS
+        self.session.learning = BEGINS
         self.problem.value = busy_html("preparing the photos and the model")
+        self.view.message.value = ""  # it was about the run before
         self.starting.start(partial(self._start_run, plan))
+        self._may_start()
 
-    def _may_start(self) -> None:
-        self.start.disabled = False
+    def _begun(self) -> None:
+        """Nothing is about to start any more: the run is there, or why it is not."""
         if self.session.learning == BEGINS:
             self.session.learning = ""
+        self._may_start()
+
+    def _may_start(self) -> None:
+        """One run at a time: Start rests while one begins, or the one that is shown learns."""
+        run = self.session.run
+        learns = getattr(run, "running", False)
+        self.start.disabled = learns or self.session.learning == BEGINS
+        self.start.tooltip = f"{run.name} is learning: stop it first, or wait" if learns else ""
 
     def _start_run(self, plan: Plan, _job: Job) -> None:
         splits, lines = self._open(plan), plan.lines()
@@ -201,10 +218,7 @@ class FinetunePanel(Panel):
 
     def _begin(self, wish: Wish) -> Any:
         """Start a run, and show it."""
-        from explorer.training.run.finetuning import finetune
-
-        run = finetune(**wish.arguments)
-        STARTED.append(run)
+        run = begin(wish.arguments)
         self.tell(self._show, run, wish.lines)
         return run
 

@@ -40,7 +40,8 @@ class Asked:
     data: Any
     seed: int
     train: str
-    cache: bool
+    looks_first: bool
+    views: int
     augment: str
     task: str
 
@@ -68,7 +69,7 @@ class Previews:
         except ValueError as error:
             data = error
         asked = Asked(session.model, session.model_name, data, fields.seed.value, fields.train.value,
-                      fields.cache.value, fields.augment.value, fields.task)
+                      fields.looks_first, fields.views.value, fields.augment.value, fields.task)
         self.work.start(partial(self._look, asked, duplicates))
 
     def another_model(self) -> None:
@@ -124,13 +125,12 @@ class Previews:
 
     def _count(self, asked: Asked, splits: Any, job: Job) -> None:
         classes = len(splits.classes) if splits is not None else asked.model.num_classes
-        key = (id(asked.model), asked.train, classes, asked.cache)
+        key = (id(asked.model), asked.train, classes, asked.looks_first, asked.views)
         places = asked.task != "classification"
         if self._done.get("learns") != key:
             counted = what_learns(asked.model, asked.train, classes)
-            head = asked.train == "head"
-            html = learns_html(asked.model_name, *counted, cached=head and asked.cache and not places,
-                               again=head and places)
+            html = learns_html(asked.model_name, *counted, looks=asked.views if asked.looks_first else 0,
+                               again=places and asked.train == "head")
             job.tell(self._show_count, key, html)
 
     def _show_count(self, key: Any, html: str) -> None:
@@ -141,18 +141,24 @@ class Previews:
         from explorer.training.loop.augmentation import preview
         from explorer.training.loop.recipe import augmentations_of
 
-        key = (id(asked.model), id(splits), asked.augment, asked.seed)
+        looks = asked.views if asked.looks_first else 0
+        key = (id(asked.model), id(splits), asked.augment, asked.seed, looks)
         if self._done.get("variants") == key:
             return
         count, seed = 1 if asked.augment == "none" else VIEWS, max(asked.seed, 0)
+        text = f"{asked.augment}: {augmentations_of(asked.task)[asked.augment]}."
         if asked.task == "classification":
             photo = splits.train.open_one(data_card.spread(splits.train, 1)[0])
-            views = preview(photo, asked.augment, resolve_data_config({}, model=asked.model), count=count,
-                            seed=seed)
+            show = partial(preview, photo, config=resolve_data_config({}, model=asked.model), seed=seed)
+            if looks == 1:  # as it is: there is nothing to show
+                views, text = [], ""
+            elif looks:
+                views = [*show("none", count=1), *show(asked.augment, count=min(looks, VIEWS) - 1)]
+            else:
+                views = show(asked.augment, count=count)
             pictures = [thumbnail_jpeg(view) for view in views]
         else:
             pictures = place_card.varied(splits, asked.augment, seed, min(count, VIEWS // 2))
-        text = f"{asked.augment}: {augmentations_of(asked.task)[asked.augment]}."
         job.tell(self._show_variants, key, pictures, text)
 
     def _show_variants(self, key: Any, views: list[bytes], text: str) -> None:

@@ -16,21 +16,27 @@ import ipywidgets as W
 
 from explorer.widgets.jobs import Pace
 from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.learn.advice import gap_note, what_helps
 from explorer.widgets.panels.learn.epoch_words import NOW
 from explorer.widgets.panels.learn.epochs_view import EpochsView
 from explorer.widgets.panels.learn.learns_tree import LearnsTree
 from explorer.widgets.panels.learn.run_words import (
+    FIRST,
+    VALIDATION,
     chart_title,
-    gap_note,
     problem_text,
     progress_html,
     run_notes_html,
     several_parts,
+    waiting_text,
 )
+from explorer.widgets.panels.learn.setting_words import in_words
+from explorer.widgets.panels.learn.started import IN_A_CELL, in_a_cell
 from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.session import Session
 
+HEIGHT = 180     # pixels of a chart: two of them are seen beside the settings
 GAP = 0.25       # seconds between two drawings of what flows, at least
 FLOW = ("batch", "epoch", "progress")  # events that come many a second
 
@@ -38,13 +44,14 @@ BUTTONS = {"stop": ("Stop", "Stops behind the present batch; Resume goes on from
            "resume": ("Resume", "Go on where it was stopped"),
            "use": ("Use this model", "Makes the model, as it is now, the one that all panels show"),
            "save": ("Save", "Write weights, labels, settings and a model card into the folder")}
-FIRST = "The first batch is on its way."
 
 
 class RunView(Panel):
     draw_on = ("run", "image")
 
-    def __init__(self, session: Session):
+    def __init__(self, session: Session, on_state: Callable[[], None] = lambda: None):
+        """on_state: called under the lock when another run is shown, and when this one has told something"""
+        self._on_state = on_state
         self._run: Any = None
         self._image: Any = None
         self._end_listening: Callable[[], None] = lambda: None
@@ -59,10 +66,11 @@ class RunView(Panel):
             setattr(self, name, W.Button(description=text, tooltip=why, layout=layout))
         self.path = W.Text(value="my model", description="to folder", continuous_update=False,
                            style={"description_width": "initial"}, layout=W.Layout(width="230px"))
-        self.loss = LiveChart(title="Loss", x_label="epoch", smooth=True, empty=FIRST)
+        self.loss = LiveChart(title="Loss", x_label="epoch", smooth=True, empty=FIRST, height=HEIGHT)
         self.right = LiveChart(title="Right answers", x_label="epoch", unit="percent", smooth=True,
-                               switches=["smooth"], empty=FIRST)
-        self.parts = LiveChart(title="Parts of the loss", x_label="epoch", smooth=True, empty=FIRST)
+                               switches=["smooth"], empty=FIRST, height=HEIGHT)
+        self.parts = LiveChart(title="Parts of the loss", x_label="epoch", smooth=True, empty=FIRST,
+                               height=HEIGHT)
         self.parts.layout.display = "none"
         self.pace = Pace(self.session.lock)
         self.epochs = EpochsView(self, lambda epoch: self._do(self._use_epoch, epoch))
@@ -117,6 +125,8 @@ class RunView(Panel):
             if hasattr(run, "listen"):
                 self._end_listening = run.listen(partial(self._hear, run))
             self._catch_up(run)
+        else:
+            self._on_state()
 
     def forget(self) -> None:
         """End the listening; the run goes on."""
@@ -139,18 +149,31 @@ class RunView(Panel):
         self._extend_curves(run)
         self.epochs.offer()
         self._mark()
-        gap = gap_note(run.history)
+        started = getattr(run, "started", None)
+        helps = what_helps(run.recipe, cached=started.cached if started else run.recipe.cached)
+        gap = gap_note(run.history, helps)
         self.gap.value = f'<span class="vx-soft">{escape(gap)}</span>' if run.history else ""
-        self.progress.value = progress_html(run)
+        self._say_how_far(run)
         if len(run.notes) != self._noted:
             self._noted = len(run.notes)
-            self.notes.value = run_notes_html(run.notes)
+            self.notes.value = run_notes_html([in_words(note) for note in run.notes])
         state = getattr(run, "state", "finished")
-        self.stop.disabled = state != "running" or run.asked_to_stop
-        self.resume.disabled = state != "stopped"
         if state in ("stopped", "finished", "failed") and hasattr(run, "data"):
             for chart in self.charts:
                 chart.finish()
+
+    def _say_how_far(self, run: Any) -> None:
+        """The progress line, what stands in the charts until there is a point, and the buttons."""
+        self.progress.value = progress_html(run, IN_A_CELL if in_a_cell(run) else "")
+        waiting, state = waiting_text(run), getattr(run, "state", "finished")
+        for chart in self.charts:
+            if chart.empty != waiting:
+                chart.empty = waiting
+        stops = state == "running" and run.asked_to_stop
+        self.stop.disabled = state != "running" or stops
+        self.stop.description = "Stopping …" if stops else "Stop"
+        self.resume.disabled = state != "stopped"
+        self._on_state()
 
     @property
     def charts(self) -> tuple[LiveChart, ...]:
@@ -168,7 +191,7 @@ class RunView(Panel):
                 places = (b.epoch + b.batch / max(started.batches, 1) for b in batches)
                 chart.extend("each batch", zip(places, (getattr(b, learnt) for b in batches)))
             if rows:
-                chart.extend("judged", [(row["epoch"] + 1, row[judged]) for row in rows])
+                chart.extend(VALIDATION, [(row["epoch"] + 1, row[judged]) for row in rows])
             if learns and rows and not all_batches:  # a run from a folder has kept its epochs only
                 chart.extend("learning", [(row["epoch"] + 1, row[learnt]) for row in rows])
         self._extend_parts(batches, rows, started, none=not all_batches)
@@ -189,7 +212,7 @@ class RunView(Panel):
                 self.parts.extend(part_words(name), [
                     (b.epoch + b.batch / max(started.batches, 1), b.parts[name]) for b in batches
                     if name in (b.parts or {})])
-            for key, text in (("parts", ""), ("val_parts", ", judged"))[0 if none else 1:]:
+            for key, text in (("parts", ""), ("val_parts", f", {VALIDATION}"))[0 if none else 1:]:
                 points = [(row["epoch"] + 1, row[key][name]) for row in rows if name in (row.get(key) or {})]
                 if points:
                     self.parts.extend(part_words(name) + text, points)
@@ -220,7 +243,7 @@ class RunView(Panel):
     def _stop(self) -> None:
         if getattr(self._run, "running", False):
             self._run.stop(wait=False)
-            self._catch_up(self._run)
+            self._say_how_far(self._run)
 
     def _resume(self, run: Any) -> str:
         run.stop()  # until its thread has gone; it had stopped already
@@ -254,4 +277,4 @@ class RunView(Panel):
         if not hasattr(run, "save"):
             raise ValueError(f"{run.name} was opened from '{run.folder}': it is saved already.")
         folder = between_batches(run, lambda: run.save(path))
-        return f"Saved in '{folder.resolve()}'. Open it again with explorer.load_run({str(path)!r})."
+        return f"Saved in '{folder.resolve()}'. Runs opens it again: give the folder that it lies in there."

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from explorer.display.words import counted, seconds_text, sentence_of
-
-FEW_EPOCHS = 5   # of fewer nothing is concluded
-WIDE = 0.1       # so much better on its own photos is worth a sentence
+from explorer.widgets.panels.learn.setting_words import in_words, name_of
 
 SCARCE = ("There is not enough memory for that. Close other notebooks, or choose a smaller model or batch "
           "size.")
-BY_HEART = ("it learns its photos by heart (overfitting). Fewer epochs, stronger augmentation or more photos "
-            "help; the best epoch's weights are kept.")
-STILL_FALLING = "Both losses were still falling at the end: more epochs may do better (underfitting so far)."
-OWN_ONLY = ("part of what it learnt holds for its own photos only, though the judged loss does not rise. "
-            "More photos or stronger augmentation help.")
-LEVEL = ("The judged loss has levelled off and does not rise: no sign of learning by heart, and little to "
-         "gain from more of the same epochs.")
+FIRST = "The first batch is on its way."
+#: the curve of the photos that a run does not learn from
+VALIDATION = "validation"
+STOPPING = "Stopping behind the present batch …"
 
 
 def problem_text(error: BaseException) -> str:
     """What went wrong while a model learns, for a person; the traceback is in the log."""
-    return sentence_of(error, scarce=SCARCE)
+    return in_words(sentence_of(error, scarce=SCARCE))
 
 
 def figure_text(run: Any, row: dict[str, Any]) -> str:
@@ -62,6 +56,8 @@ def how_far(run: Any) -> tuple[float, str]:
 
 def _how_far_it_learnt(run: Any) -> tuple[float, str]:
     epochs, batches, started = run.recipe.epochs, getattr(run, "batches", ()), getattr(run, "started", None)
+    if run.asked_to_stop:
+        return _share_of(run), STOPPING
     if started is None:
         progress = getattr(run, "progress", None)
         if progress is None:
@@ -69,24 +65,53 @@ def _how_far_it_learnt(run: Any) -> tuple[float, str]:
         return 0.0, f"Preparing, {progress.what}: {progress.done} of {progress.total}."
     if not batches:
         return 0.0, "Learning from the first batch."
-    last = batches[-1]
-    share = (last.epoch + last.batch / max(started.batches, 1)) / epochs
-    if run.asked_to_stop:
-        return share, "Stopping behind this batch."
+    last, share = batches[-1], _share_of(run)
+    if last.batch == started.batches and len(run.history) <= last.epoch:
+        learnt = counted(last.batch, "batch", "es")
+        return share, (f"Epoch {last.epoch + 1} of {epochs}: all {learnt} learnt; "
+                       "now the validation photos are looked at.")
     left = f", about {seconds_text(run.eta)} left" if run.eta is not None else ""
     return share, (f"Epoch {last.epoch + 1} of {epochs}, batch {last.batch} of {started.batches}: "
                    f"{last.examples_per_second:,.0f} photos a second, learning rate {last.lr:.2g}{left}.")
 
 
-def progress_html(run: Any) -> str:
-    """The name, a bar and the sentence; a failure is an alert."""
+def _share_of(run: Any) -> float:
+    """The share of its batches that a run has learnt from, 0..1."""
+    if not run.batches or run.started is None:
+        return 0.0
+    last = run.batches[-1]
+    return (last.epoch + last.batch / max(run.started.batches, 1)) / run.recipe.epochs
+
+
+def prepared_share(run: Any) -> float | None:
+    """How far the preparation of a run is, 0..1; None where it does not prepare (any more)."""
+    if not getattr(run, "running", False) or run.started is not None:
+        return None
+    return run.progress.done / max(run.progress.total, 1) if run.progress is not None else 0.0
+
+
+def waiting_text(run: Any) -> str:
+    """What stands in a chart before the first point."""
+    if prepared_share(run) is None:
+        return FIRST
+    if run.progress is None:
+        return "It checks the photos first; then the curve begins."
+    return f"{run.progress.done} of {run.progress.total} photos looked at; then the curve begins."
+
+
+def progress_html(run: Any, origin: str = "") -> str:
+    """The name, a bar and the sentence; a failure is an alert. origin: a few words on where it began"""
     share, sentence = how_far(run)
+    stops = getattr(run, "running", False) and run.asked_to_stop
     if getattr(run, "state", "finished") == "failed":
         said = f'<div class="vx-error" role="alert">{escape(sentence)}</div>'
     else:
-        said = f'<span class="vx-soft">{escape(sentence)}</span>'
-    bar = f'<progress max="1" value="{share:.3f}" aria-label="done">{share:.0%}</progress>'
-    return f'<div class="vx-run-line"><b>{escape(run.name)}</b> {bar} {said}</div>'
+        said = f'<span class="vx-soft{" vx-busy" if stops else ""}">{escape(sentence)}</span>'
+    prepared = prepared_share(run)
+    label, share = ("done", share) if prepared is None else ("prepared", prepared)
+    bar = f'<progress max="1" value="{share:.3f}" aria-label="{label}">{share:.0%}</progress>'
+    where = f'<span class="vx-run-origin">{escape(origin)}</span>' if origin else ""
+    return f'<div class="vx-run-line"><b>{escape(run.name)}</b>{where} {bar} {said}</div>'
 
 
 def run_notes_html(notes: list[str]) -> str:
@@ -94,36 +119,9 @@ def run_notes_html(notes: list[str]) -> str:
     return f'<ul class="vx-run-notes" aria-label="Notes">{shown}</ul>' if shown else ""
 
 
-def gap_note(history: list[dict[str, Any]]) -> str:
-    """What the two loss curves say about learning by heart; nothing from fewer than `FEW_EPOCHS` epochs.
-
-    The loss while learning is a mean over an epoch, of varied photos: it lags, and it is of harder photos. So
-    only what the two do is compared, not how far apart they are.
-    """
-    if not history:
-        return ""
-    if len(history) < FEW_EPOCHS:
-        return (f"Learning and judged loss after {counted(len(history), 'epoch')}: too few to tell whether "
-                f"it learns by heart. From {FEW_EPOCHS} epochs on a sentence stands here.")
-    learnt, judged = [row["loss"] for row in history], [row["val_loss"] for row in history]
-    if not all(math.isfinite(value) for value in (*learnt, *judged)):
-        return ""
-    low = min(range(len(judged)), key=judged.__getitem__)
-    since, rise = len(judged) - 1 - low, judged[-1] / max(judged[low], 1e-9) - 1
-    if since >= 2 and rise > 0.05 and learnt[-1] < learnt[low]:
-        return (f"Since epoch {low + 1} the judged loss has risen by {100 * rise:.0f} % while the loss of "
-                f"learning fell: {BY_HEART}")
-    if low == len(judged) - 1 and judged[-1] < 0.97 * judged[-3]:
-        return STILL_FALLING
-    known, others = history[-1].get("top1", 0.0), history[-1].get("val_top1", 0.0)
-    if known - others > WIDE:
-        return (f"It gets {100 * known:.0f} % of the photos right that it learns from, and "
-                f"{100 * others:.0f} % of the others: {OWN_ONLY}")
-    return LEVEL
-
-
 def architecture_of(run: Any) -> str:
-    return getattr(getattr(getattr(run, "model", None), "config", None), "architecture", "") or ""
+    found = getattr(getattr(getattr(run, "model", None), "config", None), "architecture", "")
+    return found or getattr(run, "architecture", "")
 
 
 def data_of(run: Any) -> str:
@@ -141,7 +139,7 @@ def run_caption(run: Any) -> str:
         parts.append(f"Best: {figure_text(run, run.best)} after epoch {run.best['epoch'] + 1}")
     settings = {name: value for name, value in run.recipe.as_dict().items()
                 if name != "task" and (value != usual[name] or name in ("epochs", "train", "seed"))}
-    parts.append("Settings: " + ", ".join(f"{name} {value}" for name, value in settings.items()))
+    parts.append("Settings: " + ", ".join(f"{name_of(name)} {value}" for name, value in settings.items()))
     return ". ".join(parts) + "."
 
 
@@ -161,9 +159,9 @@ def curves_of(run: Any) -> dict[str, dict[str, Points]]:
             each = [(b.epoch + b.batch / max(started.batches, 1), getattr(b, learnt)) for b in batches]
             over_epochs = [(row["epoch"] + 1, row[learnt]) for row in rows]
             charts[what] = {"each batch": each} if each else {"learning": over_epochs}
-        charts[what]["judged"] = [(row["epoch"] + 1, row[judged]) for row in rows]
+        charts[what][VALIDATION] = [(row["epoch"] + 1, row[judged]) for row in rows]
     parts = several_parts(rows)
-    for key, text in (("parts", ""), ("val_parts", ", judged")):
+    for key, text in (("parts", ""), ("val_parts", f", {VALIDATION}")):
         for name in parts:
             points = [(row["epoch"] + 1, row[key][name]) for row in rows if name in (row.get(key) or {})]
             charts.setdefault("parts of the loss", {})[part_words(name) + text] = points

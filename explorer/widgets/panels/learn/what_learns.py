@@ -49,13 +49,18 @@ def what_learns(model: Any, train: str, classes: int) -> tuple[int, int, str]:
     return sum(size for size, learns in sizes if learns), sum(size for size, _ in sizes), frozen
 
 
-def learns_html(name: str, learns: int, total: int, frozen: str, *, cached: bool, again: bool = False) -> str:
-    """cached: whether a frozen body sees each photo once only;  again: whether it sees each in every epoch"""
+def learns_html(name: str, learns: int, total: int, frozen: str, *, looks: int = 0,
+                again: bool = False) -> str:
+    """looks: how often a frozen body looks at each photo before the first epoch, 0 where it does not
+    again: whether it sees each in every epoch
+    """
     share = 100 * learns / max(total, 1)
     text = (f"<b>{learns:,}</b> of {total:,} numbers learn ({share:.3g} %), in a copy of {escape(name)}. "
             f"Frozen: {escape(frozen)}.")
-    if cached:
-        text += " A frozen body sees each photo once; the run keeps what it saw, so its epochs take no time."
+    if looks:
+        times = "once" if looks == 1 else f"{looks} times"
+        text += (f" A frozen body sees each photo {times}; the run keeps what it saw (cached features), so "
+                 "its epochs take no time.")
     elif again:
         text += " What is frozen sees each photo anew in every epoch: nothing is kept."
     return f'<span class="vx-soft">{text}</span>'

@@ -30,6 +30,7 @@ from explorer.widgets.panels.picker.finding import (
     what_to_loosen,
 )
 from explorer.widgets.panels.picker.guide import GUIDE
+from explorer.widgets.panels.picker.trained import TrainedHere
 from explorer.widgets.panels.picker.words import (
     COLUMN_TITLES,
     COLUMNS,
@@ -57,7 +58,7 @@ MOST_TABLED = 30  # rows of the exported table
 
 class PickerPanel(Panel):
     title = "Model"
-    draw_on = ("model_name", "busy", "compare", "error")
+    draw_on = ("model_name", "busy", "compare", "error", "runs")
     guide = GUIDE
 
     def __init__(self, session: Session):
@@ -117,7 +118,8 @@ class PickerPanel(Panel):
             button.add_class("vx-open")
         self.body = W.Box([find, pick, show])
         self.body.add_class("vx-picker-body")
-        super().__init__(session, [self.body, self.comparison])
+        self.trained = TrainedHere(self._open_own, auto)
+        super().__init__(session, [self.trained, self.body, self.comparison])
         self.add_class("vx-picker")
         self.layout.display = "none"
 
@@ -289,6 +291,12 @@ class PickerPanel(Panel):
                 self._asked, self._before = True, self.session.model
                 self.session.open_model(wanted, pretrained=pretrained)
 
+    def _open_own(self, model: Any) -> None:
+        """A network that was trained here."""
+        with self.session.lock:
+            self._asked, self._before = True, self.session.model
+            self.session.open_model(model)
+
     def _put_beside(self) -> None:
         name = self.tag.value or self.models.value
         if name == self.session.beside:  # once more, after it could not be opened
@@ -330,6 +338,7 @@ class PickerPanel(Panel):
             self._show_comparison()
             self._show_toggle()
         self._see_what_became()
+        self.trained.draw(self)
         name = self.session.model_name
         if name == self._opened:
             return

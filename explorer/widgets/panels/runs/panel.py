@@ -12,7 +12,9 @@ from explorer.widgets.export import curves_figure
 from explorer.widgets.jobs import Job, Pace
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.learn.run_words import problem_text, run_caption
+from explorer.widgets.panels.learn.started import KEPT
 from explorer.widgets.panels.runs.table import (
+    TERMS,
     csv_text,
     curves_lines,
     curves_of,
@@ -36,7 +38,7 @@ TOLD = ("epoch", "stopped", "finished", "note", "started")  # events after which
 GUIDE = """
 <p><b>What you see.</b> The runs so far, the settings in which they differ (marked), and the curves of those
 with a tick: the loss and the share of right answers, or how far numbers are off, AP50 of boxes, mIoU of
-masks, on photos that they did not learn from.</p>
+masks, on photos that they did not learn from (validation).</p>
 <p><b>What it does not prove.</b> That a setting is better, from one run each: chance alone, in the order of
 the photos and the fresh classifier, often makes as large a difference. Repeat both with three seeds or more
 before you believe it (<a href="https://arxiv.org/abs/2103.03098">Bouthillier and others, 2021: Accounting for
@@ -64,17 +66,18 @@ class RunsPanel(Panel):
         self.work = self.line(failed=lambda error: self._say(problem_text(error), wrong=True))
         self.pace = Pace(lock)
         self.table = RunTable(lock=lock)
-        self.right = LiveChart(title="Right answers, judged", x_label="epoch", unit="percent", switches=[],
-                               empty=tick, lock=lock)
-        self.off = LiveChart(title="Mean absolute error, judged", x_label="epoch", switches=["log"],
+        self.right = LiveChart(title="Right answers (accuracy), validation", x_label="epoch",
+                               unit="percent", switches=[], empty=tick, lock=lock)
+        self.off = LiveChart(title="Mean absolute error, validation", x_label="epoch", switches=["log"],
                              empty=tick, lock=lock)
-        self.boxes = LiveChart(title="Average precision at IoU 0.5, judged", x_label="epoch", unit="percent",
-                               switches=[], empty=tick, lock=lock)
-        self.masks = LiveChart(title="Mean IoU, judged", x_label="epoch", unit="percent", switches=[],
+        self.boxes = LiveChart(title="Average precision at IoU 0.5, validation", x_label="epoch",
+                               unit="percent", switches=[], empty=tick, lock=lock)
+        self.masks = LiveChart(title="Mean IoU, validation", x_label="epoch", unit="percent", switches=[],
                                empty=tick, lock=lock)
         self.figures = {"val_top1": self.right, "val_mae": self.off, "val_ap50": self.boxes,
                         "val_miou": self.masks}
-        self.loss = LiveChart(title="Loss, judged", x_label="epoch", switches=["log"], empty=tick, lock=lock)
+        self.loss = LiveChart(title="Loss, validation", x_label="epoch", switches=["log"], empty=tick,
+                              lock=lock)
         self.empty = W.HTML('<span class="vx-soft">No runs yet. Start one under Train, or give a folder with '
                             "runs.</span>")
         self.folder = labelled("Runs folder", W.Text, placeholder="a folder whose folders are saved runs",
@@ -94,18 +97,25 @@ class RunsPanel(Panel):
     def draw(self) -> None:
         before = {id(run) for run in self.shown}
         ticked = {id(self.shown[index]) for index in self.table.ticked}
-        self.shown = [*self.session.runs, *self._past]
+        self.shown = [*self.session.runs, *(past for past in self._past if not self._known(past))]
         for run in self.shown:
             if hasattr(run, "listen") and run not in self._ends:
                 self._ends[run] = run.listen(self._hear)
+        for run in [run for run in self._ends if not any(run is one for one in self.shown)]:
+            self._ends.pop(run)()  # it was let go of
         columns, rows = table_of(self.shown)
-        self.table.show(columns, rows, csv=csv_text(self.shown))
+        self.table.show(columns, rows, csv=csv_text(self.shown), terms=TERMS)
         new = [index for index, run in enumerate(self.shown) if id(run) not in before]
         kept = [index for index, run in enumerate(self.shown) if id(run) in ticked]
         self.table.ticked = sorted({*kept, *new[:max(0, MOST_CURVES - len(kept))]})
         self.empty.layout.display = "none" if self.shown else ""
         self.charts.layout.display = "" if self.shown else "none"
         self._draw_curves()
+
+    def _known(self, past: Any) -> bool:
+        """Whether what a folder holds is one of the runs that are here."""
+        return any(run.folder is not None and run.folder.resolve() == past.folder.resolve()
+                   or (run.name, run.history) == (past.name, past.history) for run in self.session.runs)
 
     def _draw_curves(self) -> None:
         # All of them, with those without a tick hidden: so each keeps its colour.
@@ -158,6 +168,10 @@ class RunsPanel(Panel):
         from explorer.training.run.beside import copy_of_model
         from explorer.training.run.loading import load_run
 
+        if not hasattr(run, "model") and run.folder is None:
+            raise ValueError(f"The network of {run.name} is not kept any more: of runs that cells started, "
+                             f"the last {KEPT} are. In a cell that still has it, it can be saved in a "
+                             "folder.")
         if not hasattr(run, "model"):
             run = load_run(run.folder)
         if what == "show":

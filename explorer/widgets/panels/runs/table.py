@@ -8,13 +8,20 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from explorer.widgets.panels.learn.run_words import architecture_of, data_of
+from explorer.widgets.panels.learn.run_words import VALIDATION, architecture_of, data_of
+from explorer.widgets.panels.learn.started import IN_A_CELL, in_a_cell
 from explorer.widgets.parts.run_table import Cell
 from explorer.widgets.snippets import literal
 
 # settings that always have a column
 ALWAYS = ("train", "lr", "batch_size", "optimizer", "schedule", "augment", "seed")
 NO_SETTING = ("epochs",)  # has a column of its own
+#: what the field calls a column whose name is short, or ours
+TERMS = {"best right": "top-1, validation", "best MAE": "mean error, validation",
+         "best AP50": "precision, validation", "best mIoU": "mean overlap, validation",
+         "loss there": "validation loss", "train": "what learns", "lr": "learning rate",
+         "schedule": "of the learning rate", "augment": "augmentation", "ema": "mean weights",
+         "swa": "mean of epochs", "clip": "gradient clipping", "patience": "early stopping"}
 NO_MODEL = "# explorer.load_run(folder) opens a run with its model; curves need none"
 
 
@@ -27,7 +34,8 @@ def facts_of(run: Any) -> dict[str, Any]:
         settings["lr"] = run.recipe.rates[0]
     return {
         "run": run.name, "model": architecture_of(run), "data": data_of(run),
-        "state": getattr(run, "state", "finished"), "epochs": f"{len(run.history)} of {run.recipe.epochs}",
+        "state": getattr(run, "state", "finished"), "began": IN_A_CELL if in_a_cell(run) else "",
+        "epochs": f"{len(run.history)} of {run.recipe.epochs}",
         **{f"best {measure.word}": best.get(measure.judged) for measure in MEASURES},
         "best epoch": best["epoch"] + 1 if best else None, "loss there": best.get("val_loss"),
         "seconds": run.history[-1].get("seconds") if run.history else None,
@@ -50,21 +58,26 @@ def csv_text(runs: Sequence[Any]) -> str:
 
 
 def table_of(runs: Sequence[Any]) -> tuple[list[str], list[list[Cell]]]:
-    """(columns, rows): figures, the usual settings, and whatever else is not the same in all runs."""
+    """(columns, rows): what is not the same in all runs, the figures, then what they share."""
     all_facts = [facts_of(run) for run in runs]
-    settings = [name for name in (all_facts[0] if all_facts else ()) if name in runs[0].recipe.as_dict()]
+    settings = [name for name in (all_facts[0] if all_facts else ())
+                if name in runs[0].recipe.as_dict() and name not in NO_SETTING]
     different = {name for name in ("model", "data", *settings)
                  if len({str(facts.get(name)) for facts in all_facts}) > 1}
-    figures = ["run", "model", "data", "state", "epochs", *best_columns(runs), "loss there", "seconds"]
-    usual = [name for name in settings if name not in NO_SETTING]
-    columns = [*figures, *(name for name in usual if name in ALWAYS or name in different)]
+    if len({run.recipe.epochs for run in runs}) > 1:  # how many are over is no setting
+        different.add("epochs")
+    facts = ("model", "data", "epochs", *settings)
+    shared = [name for name in facts if name not in different and (name not in settings or name in ALWAYS)]
+    columns = ["run", *(name for name in facts if name in different), "state", *best_columns(runs),
+               "loss there", "seconds", *shared]
     tops = {name: best for name, choose in (("best right", max), ("best MAE", min), ("best AP50", max),
                                             ("best mIoU", max))
             if (best := best_of(all_facts, name, choose)) is not None}
     rows = []
-    for facts in all_facts:
-        best = {name for name, value in tops.items() if facts[name] == value}
-        rows.append([Cell(shown(name, facts.get(name)), name in different, name in best) for name in columns])
+    for row in all_facts:
+        best = {name for name, value in tops.items() if row[name] == value}
+        rows.append([Cell(shown(name, row.get(name)), name in different, name in best,
+                          row["began"] if name == "run" else "") for name in columns])
     return [name.replace("_", " ") for name in columns], rows
 
 
@@ -121,8 +134,8 @@ Points = list[tuple[float, float]]
 
 def axes_of(runs: Sequence[Any]) -> dict[str, str]:
     """What is drawn of these runs: the key in a history's rows, and what its axis is called."""
-    judged = {measure.judged: f"{measure.name}, judged" for measure in measures_of(runs)}
-    return {**judged, "val_loss": "loss, judged"}
+    judged = {measure.judged: f"{measure.name}, {VALIDATION}" for measure in measures_of(runs)}
+    return {**judged, "val_loss": f"loss, {VALIDATION}"}
 
 
 def points_of(run: Any, key: str) -> Points:
