@@ -1,7 +1,7 @@
 // All published models: top-1 against parameters or multiply-adds. Two canvases lie on each other: the models, which a
 // filter changes, and above them what follows the pointer, so that hovering draws a handful of things.
 
-const HEIGHT = 280, NEAR = 12, LIT = 3, FAINT = 1.8;
+const HEIGHT = 260, NEAR = 12, LIT = 3, FAINT = 1.8;
 const AXES = { parameters: [1, "parameters"], macs: [2, "multiply-adds"] };
 const SIGNS = { open: [1, 6, "■", "open"], second: [2, 6, "▲", "the second model"], compared: [3, 6, "◆", "to compare"] };  // shape, radius, ...
 
@@ -35,7 +35,7 @@ function render({ model, el }) {
   canvas.setAttribute("aria-roledescription", "scatter plot");
   const tip = make("div", "vx-chart-models-tip", plot);
   const keys = make("div", "vx-chart-models-keys", root);
-  const reading = make("div", "vx-chart-models-reading", root);
+  const reading = make("div", "vx-chart-models-reading", root);  // for who does not see the tooltip
   reading.setAttribute("role", "status");
   const note = make("div", "vx-chart-models-note", root);
 
@@ -62,7 +62,7 @@ function render({ model, el }) {
     const drawn = rows.filter((_, i) => cost(i) > 0), x = drawn.map((row) => Math.log10(row[AXES[model.get("axis")][0]])), y = drawn.map((row) => row[3]);
     const range = (values, margin) => [Math.min(...values) - margin, Math.max(...values) + margin];
     const [left, right] = range(x, 0.08), [low, high] = range(y, 1.5);
-    box = { left: 46, top: 6, right: width - 8, bottom: HEIGHT - 38, x: [left, right], y: [low, high] };
+    box = { left: 58, top: 6, right: width - 8, bottom: HEIGHT - 38, x: [left, right], y: [low, high] };
     const px = (value) => box.left + ((value - left) / (right - left)) * (box.right - box.left);
     const py = (value) => box.bottom - ((value - low) / (high - low)) * (box.bottom - box.top);
     at = rows.map((row, i) => (cost(i) > 0 ? [px(Math.log10(cost(i))), py(row[3])] : null));
@@ -170,12 +170,12 @@ function render({ model, el }) {
   function describe(i) {
     const [, parameters, macs, top1, side] = rows[i];
     const facts = [[parameters, "parameters"], [macs, "multiply-adds"]].map(([number, text]) => (number > 0 ? `${counted(number)} ${text}` : `${text} not counted`));
-    return [`${top1.toFixed(1)} % top-1, photos of ${side} px`, ...facts, ...(marks.has(i) ? [SIGNS[marks.get(i)][3]] : []),
+    return [`${top1.toFixed(1)} % top-1 at ${side} px`, ...facts, ...(marks.has(i) ? [SIGNS[marks.get(i)][3]] : []),
             ...(lit.has(i) ? [] : ["left out by the filters: a click clears them"])];
   }
   function drawTip(width) {
     tip.hidden = cursor < 0;
-    const text = byKeys && cursor >= 0 ? [rows[cursor][0], ...describe(cursor)].join(", ") : "Point at a model for its numbers; click it for its card.";
+    const text = byKeys && cursor >= 0 ? [rows[cursor][0], ...describe(cursor)].join(", ") : "";
     if (reading.textContent !== text) reading.textContent = text;
     if (cursor < 0) return;
     tip.replaceChildren();

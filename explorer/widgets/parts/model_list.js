@@ -30,7 +30,7 @@ function render({ model, el }) {
       const option = make("option", "", null, line(seen.map(([, sign]) => sign).join("").padEnd(2), number, name));
       option.value = name;
       option.title = [name, ...seen.map(([, , text]) => text)].join(", ");
-      option.setAttribute("aria-label", [name, number, ...seen.map(([, , text]) => text)].join(", "));
+      option.setAttribute("aria-label", [name, number, ...seen.map(([, , text]) => text)].filter(Boolean).join(", "));
       return option;
     });
     list.replaceChildren(...options);

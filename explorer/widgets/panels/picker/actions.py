@@ -15,27 +15,28 @@ from explorer.widgets.session import Session
 class Actions(W.VBox):
     """Four buttons about one model, and why one of them did not do what it says.
 
+    problem: where that is said; its layout is that of the rest
     done:  called when the reader's wish is fulfilled, or on its way to where it shows
     shown: whether the reader sees this, so that a problem may be said here
     """
 
-    def __init__(self, session: Session, *, done: Callable[[], None], shown: Callable[[], bool]):
+    def __init__(self, session: Session, problem: W.HTML, *, done: Callable[[], None],
+                 shown: Callable[[], bool]):
         self.session, self._done, self._shown = session, done, shown
         self.name = self.listed = ""  # whose card is shown: the set of weights, and as a comparison calls it
         self._waits, self._before = False, None  # a model was asked for here, in place of that one
-        auto = W.Layout(width="auto")
+        self.problem, auto = problem, problem.layout
         self.open_trained = W.Button(button_style="primary", layout=auto)
         style = self.open_trained.style
         self.open_random, self.compare = (W.Button(style=style, layout=auto) for _ in range(2))
         self.put_beside = W.Button(description="Put beside the first", style=style, layout=auto,
                                    tooltip="A second model, with trained weights: both follow every photo")
         self.open_random.description = "Open with random weights"
-        self.problem = W.HTML()
-        buttons = W.Box([self.open_trained, self.open_random, self.put_beside, self.compare])
+        buttons = W.Box([self.open_trained, self.open_random, self.put_beside, self.compare], layout=auto)
         for button in buttons.children:
             button.add_class("vx-open")
         buttons.add_class("vx-line")
-        super().__init__([buttons, self.problem])
+        super().__init__([buttons, self.problem], layout=auto)
         self.open_trained.on_click(lambda _: self.open_model(pretrained=True))
         self.open_random.on_click(lambda _: self.open_model(pretrained=False))
         self.put_beside.on_click(lambda _: self._put_beside())

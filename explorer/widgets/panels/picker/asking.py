@@ -17,39 +17,37 @@ from explorer.widgets.parts.timeline import FamilyTimeline
 class Asking(W.VBox):
     """The controls behind `Filters`. `changed` is called, under the lock, when they ask for something else.
 
-    search.on_enter is Enter in the search; `light` and `active` are what the answer changes here.
+    layout: of every control, which would cost as much as a widget more if it had its own
     """
 
-    def __init__(self, lock: threading.RLock, changed: Callable[[], None]):
+    def __init__(self, lock: threading.RLock, layout: W.Layout, changed: Callable[[], None]):
         self._lock, self._changed, self._quiet = lock, changed, False
-        # One layout and one style for many controls: each would be a widget of its own, and cost as much.
-        wide, auto = W.Layout(width="auto"), W.Layout(width="auto")
         by_year = sorted(FAMILIES.values(), key=lambda f: (f.year, f.title))
         families = ((f"{f.title} ({f.year})", f.name) for f in by_year)
         tasks = sorted({f.task for f in by_year})
         licences = ((text, key) for key, text in LICENCES.items())
 
         self.search = SearchField(placeholder="resnet, *lite*, vit_*_224 …", down=".vx-models select",
-                                  lock=lock, layout=wide)
-        self.timeline = FamilyTimeline(lock=lock, layout=wide)
+                                  lock=lock, layout=layout)
+        self.timeline = FamilyTimeline(lock=lock, layout=layout)
         self.timeline.show((f.name, f.title, f.year, f.tagline, len(f.names)) for f in by_year)
-        self.family = W.Dropdown(options=[("all families", ""), *families], description="Family", layout=wide,
+        self.family = W.Dropdown(options=[("all families", ""), *families], description="Family", layout=layout,
                                  style={"description_width": "54px"})
 
         def menu(label: str, options: Iterable[tuple[str, str]]) -> W.Dropdown:
-            return W.Dropdown(options=[*options], description=label, layout=wide, style=self.family.style)
+            return W.Dropdown(options=[*options], description=label, layout=layout, style=self.family.style)
 
         self.task = menu("Task", [("any task", ""), *zip(tasks, tasks)])
         self.size = menu("Size", [("any number of parameters", ""), *((size, size) for size in SIZES)])
         self.licence = menu("Licence", [("any licence", ""), *licences])
-        self.here = W.Checkbox(value=False, description="weights on this computer", indent=False, layout=auto)
-        self.clear = W.Button(description="Clear filters", layout=auto)
+        self.here = W.Checkbox(value=False, description="weights on this computer", indent=False, layout=layout)
+        self.clear = W.Button(description="Clear filters", disabled=True, layout=layout)
         self.clear.add_class("vx-open")
-        menus = W.Box([self.family, self.task, self.size, self.licence], layout=wide)
+        menus = W.Box([self.family, self.task, self.size, self.licence], layout=layout)
         menus.add_class("vx-filters")
-        last = W.Box([self.here, self.clear], layout=wide)
+        last = W.Box([self.here, self.clear], layout=layout)
         last.add_class("vx-line")
-        super().__init__([self.search, self.timeline, menus, last], layout=wide)
+        super().__init__([self.search, self.timeline, menus, last], layout=layout)
         self.add_class("vx-find")
 
         t.link((self.timeline, "selected"), (self.family, "value"))

@@ -62,24 +62,25 @@ class PickerPanel(Panel):
     guide = GUIDE
 
     def __init__(self, session: Session):
-        wide, lock = W.Layout(width="auto"), session.lock
-        aligned = {"description_width": "54px"}
+        wide, lock = W.Layout(width="auto"), session.lock  # one for all: each is a widget of its own
         self._opened, self._marked, self._filling, self._entered = "", None, False, ""
         #: The model whose card is shown; it stays where nothing fits the filters.
         self.card_of = ""
-        self.asking = Asking(lock, self._filter)
+        self.asking = Asking(lock, wide, self._filter)
         self.asking.search.on_enter(lambda text: self.tell(self._enter, text))
-        self.sort = W.Dropdown(options=[*SORTS.items()], description="Sort by", layout=wide, style=aligned)
+        self.sort = W.Dropdown(options=[*SORTS.items()], description="Sort by", layout=wide,
+                               style=self.asking.family.style)
         self.models = ModelList(lock=lock, layout=wide)
         self.models.add_class("vx-grow")
         self.count = W.HTML(layout=wide)
         self.tag = W.Dropdown(description="Weights", layout=wide, style=self.sort.style)
-        self.actions = Actions(session, done=lambda: self.unfold(False), shown=lambda: self.unfolded)
+        problem = W.HTML(layout=wide, style=self.count.style)
+        self.actions = Actions(session, problem, done=lambda: self.unfold(False), shown=lambda: self.unfolded)
         self.card = W.HTML(layout=wide, style=self.count.style)
         self.chart = ModelChart(lock=lock, layout=wide)
         #: One line for the open model, which a dashboard puts on top: it opens this panel, and shuts it.
         self.opener = W.Button(description="Choose a model ▾", tooltip="Choose another model",
-                               layout=W.Layout(width="auto"))
+                               layout=wide, style=self.actions.open_random.style)
         self.opener.add_class("vx-model-line")
         self.comparison = Comparison(lock=lock, layout=wide)
 
@@ -125,15 +126,15 @@ class PickerPanel(Panel):
             self.asking.timeline.light({card.family.name for card in others})
             self.chart.light(names)
             self.chart.note = drawn_text(found, len(all_cards()))
-            self._entered = ""
-            self._count(filters)
+            self._count()
             self._show_model()
             self.changed()
 
-    def _count(self, filters: Filters, more: str = "") -> None:
-        shown = len(self.models.names)
-        self.count.value = count_line(shown, len(all_cards()), more) if shown else \
-            f'<span role="status">{escape(what_to_loosen(filters))}</span>'
+    def _count(self, more: str = "", *, entered: str = "") -> None:
+        """entered: the search that a second Enter would answer"""
+        self._entered, shown = entered, len(self.models.names)
+        self.count.value = count_line(shown, len(all_cards()), more, second=bool(self._second)) if shown else \
+            f'<span role="status">{escape(what_to_loosen(self.asking.filters))}</span>'
 
     def _enter(self, text: str) -> None:
         """Enter in the search: open the model that it names, or the only one that fits; else ask first."""
@@ -146,8 +147,7 @@ class PickerPanel(Panel):
             self.actions.open_best()
             return
         self.models.value = self.models.names[0]
-        self._entered = text
-        self._count(self.asking.filters, f"Enter again opens {self.models.value}, the first of them.")
+        self._count(f"Enter again opens {self.models.value}, the first of them.", entered=text)
 
     def select(self, name: str) -> None:
         """Show the card of a model, "resnet50" or "resnet50.a1_in1k", whatever the filters hide."""
@@ -280,8 +280,10 @@ class PickerPanel(Panel):
         if compared != before[2]:
             self._show_comparison()
             self.actions.show_toggle()
-        if second != before[1] and self.unfolded:
-            self._tell_list()
+        if second != before[1]:
+            self._count()
+            if self.unfolded:
+                self._tell_list()
 
     def _show_comparison(self) -> None:
         try:

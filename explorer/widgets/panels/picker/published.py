@@ -27,4 +27,4 @@ def drawn_text(found: Iterable[ModelCard], total: int) -> str:
     what = "models" if len(cards) == total else "models that fit" if len(cards) > 1 else "model that fits"
     have = "have" if drawn != 1 else "has"
     return (f"{drawn} of {len(cards)} {what} {have} a published figure for ImageNet's classes; the others are "
-            "not drawn. Where the figures come from: ⓘ above.")
+            "not drawn. Point at one for its numbers, click it for its card; sources behind (i).")

@@ -43,9 +43,10 @@ def list_rows(cards: dict[str, ModelCard]) -> Iterator[tuple[str, tuple[str, ...
         yield name, (*counts, percent(card.config.top1), str(card.family.year))
 
 
-def count_line(shown: int, total: int, more: str = "") -> str:
+def count_line(shown: int, total: int, more: str = "", *, second: bool = False) -> str:
     """HTML below the list: how many models are listed, what the signs before a name mean, and `more`."""
-    signs = '<span aria-hidden="true">■ open · ✓ weights on this computer</span>'
+    beside = "▲ beside it · " if second else ""
+    signs = f'<span aria-hidden="true">■ open · {beside}✓ weights on this computer</span>'
     asks = f"<br>{escape(more)}" if more else ""
     return (f'<span class="vx-soft"><span role="status">{shown} of {total} models{asks}</span>'
             f"<br>{signs}</span>")
