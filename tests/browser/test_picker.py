@@ -128,7 +128,7 @@ def test_the_search_and_the_published_models_with_the_keyboard_alone(lab, view, 
 
     # Enter in the search asks where several models fit; the arrow down leads to them; the chart follows
     field = view.get_by_label("Search", exact=True)
-    field.focus()
+    expect(field).to_be_focused()  # as the models come out
     lab.page.keyboard.type("convnext_t")
     press("Enter")
     expect(view.locator(".vx-pick")).to_contain_text("Enter again opens convnext_tiny, the first")

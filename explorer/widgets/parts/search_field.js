@@ -23,9 +23,11 @@ function render({ model, el }) {
       if (next) { event.preventDefault(); next.focus(); }
     }
   });
+  const onMessage = (content) => { if (content?.kind === "focus") field.focus({ preventScroll: true }); };
+  model.on("msg:custom", onMessage);
   const unwatch = watch(model, { value: draw, label: draw, placeholder: draw });
   draw();
-  return () => { unwatch(); root.remove(); };           // the listeners go with the element
+  return () => { unwatch(); model.off("msg:custom", onMessage); root.remove(); };  // the listeners go with the element
 }
 
 export default part(render);

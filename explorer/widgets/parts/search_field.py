@@ -35,6 +35,12 @@ class SearchField(ExplorerPart, files="search_field"):
         """Call ``callback(text)`` when the reader presses Enter, in the thread of the message."""
         self._callbacks.append(callback)
 
+    def focus(self) -> None:
+        """Put the cursor into it, where a page shows it."""
+        with self._lock:
+            if not self._closed:
+                self.send({"kind": "focus"})
+
     @t.validate("value")
     def _short(self, proposal):
         if len(proposal["value"]) > LONGEST:

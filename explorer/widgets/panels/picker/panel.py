@@ -102,7 +102,7 @@ class PickerPanel(Panel):
         self.when(self.tag, self._show_card)
         self.models.on_open(lambda name: self.tell(self._open_row, name))
         self.chart.on_pick(lambda name: self.tell(self.select, name))
-        self.opener.on_click(lambda _: self.tell(self.unfold, not self.unfolded))
+        self.opener.on_click(lambda _: self.tell(self._fold))
         self.comparison.on_remove(self.actions.toggle)
         self.comparison.on_pick(self.select)
         self._filter()
@@ -171,6 +171,12 @@ class PickerPanel(Panel):
         self._write_line()
         if shown:
             self._tell_list()
+
+    def _fold(self) -> None:
+        """The reader wants the models, or the photo again."""
+        self.unfold(not self.unfolded)
+        if self.unfolded:
+            self.asking.search.focus()
 
     def _tell_list(self) -> None:
         here = [card.name for card in find_cards(Filters(here=True))]
