@@ -147,7 +147,8 @@ def test_the_search_and_the_published_models_with_the_keyboard_alone(lab, view, 
     press("End")
     largest = max((name for name in known if "vgg" in name), key=lambda name: known[name].parameters)
     expect(chart).to_have_attribute("data-cursor", largest)
-    expect(chart.get_by_role("status")).to_contain_text(f"{largest}, {known[largest].config.top1:.1f} % top-1")
+    said = f"{largest}, {known[largest].config.top1:.1f} % top-1"
+    expect(chart.get_by_role("status")).to_contain_text(said)
     press("ArrowLeft")
     expect(chart).not_to_have_attribute("data-cursor", largest)
     press("Enter")

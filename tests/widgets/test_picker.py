@@ -341,7 +341,8 @@ def test_a_chip_leads_back_to_its_card_whatever_the_filters_hide(picker, session
 def test_with_eight_models_the_tick_says_why_it_does_nothing(picker, session):
     session.compare = [name for name in list_models() if name != "resnet50"][:MAX_COMPARED]
     picker.select("resnet50")
-    assert picker.actions.compare.disabled and "8 models are compared already" in picker.actions.compare.description
+    button = picker.actions.compare
+    assert button.disabled and "8 models are compared already" in button.description
 
 
 # --- the panel ------------------------------------------------------------------------------------------
@@ -363,10 +364,11 @@ def test_a_click_on_the_timeline_shows_a_familys_models_and_a_second_one_all(pic
 
 def test_the_timeline_fills_the_families_that_the_other_filters_leave(picker):
     picker.asking.search.value = "vgg"
-    shown = list(picker.asking.timeline._names)
-    assert {shown[i] for i in picker.asking.timeline._lit} == {FAMILY_OF[n].name for n in list_models("*vgg*")}
-    picker.asking.family.value = "resnet"  # its own choice leaves the others as they are, so that one can go there
-    assert "vgg" in {shown[i] for i in picker.asking.timeline._lit}
+    timeline = picker.asking.timeline
+    shown = list(timeline._names)
+    assert {shown[i] for i in timeline._lit} == {FAMILY_OF[n].name for n in list_models("*vgg*")}
+    picker.asking.family.value = "resnet"  # its own choice leaves the others, so that one can go there
+    assert "vgg" in {shown[i] for i in timeline._lit}
 
 
 def test_the_timeline_knows_every_family_in_order_of_years(picker):

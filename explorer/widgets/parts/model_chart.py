@@ -22,10 +22,10 @@ class ModelChart(ExplorerPart, files="model_chart", shares="plane"):
         chart.light(["resnet50"])                  # these are coloured, the others faint
         chart.mark({"resnet50": "open"})           # "open", "second" or "compared": a sign and the name
         chart.chosen = "resnet50"                  # a ring around it; "" for none
-        chart.on_pick(lambda name: ...)            # a click, or Enter on the point that the arrow keys reached
+        chart.on_pick(lambda name: ...)            # a click, or Enter on the point that the keys reached
 
-    ``axis`` is the reader's choice of what is counted from left to right. A model without that number is not
-    drawn there. Names without a point are ignored, except by ``load``. All may be called from any thread.
+    ``axis`` is the reader's choice of what is counted from left to right. A model without that number is
+    not drawn there. Names without a point are ignored, except by ``load``. All may be called from any thread.
     """
 
     _reader_traits = ("axis",)

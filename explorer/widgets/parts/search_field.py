@@ -16,8 +16,8 @@ LONGEST = 200  # characters of a search
 class SearchField(ExplorerPart, files="search_field"):
     """``value`` is the text; ``on_enter(callback)`` calls ``callback(text)`` with what stood there at Enter.
 
-    ipywidgets' own field sends its text when the kernel has time, but Enter at once: what was typed fast would
-    be searched for too late. ``down``: a CSS selector of what the arrow down leads to, in the same panel.
+    ipywidgets' own field sends its text when the kernel has time, but Enter at once: what was typed fast
+    would be searched for too late. ``down``: a CSS selector of what the arrow down leads to, in the panel.
     """
 
     _reader_traits = ("value",)

@@ -31,8 +31,8 @@ class Asking(W.VBox):
                                   lock=lock, layout=layout)
         self.timeline = FamilyTimeline(lock=lock, layout=layout)
         self.timeline.show((f.name, f.title, f.year, f.tagline, len(f.names)) for f in by_year)
-        self.family = W.Dropdown(options=[("all families", ""), *families], description="Family", layout=layout,
-                                 style={"description_width": "54px"})
+        self.family = W.Dropdown(options=[("all families", ""), *families], description="Family",
+                                 layout=layout, style={"description_width": "54px"})
 
         def menu(label: str, options: Iterable[tuple[str, str]]) -> W.Dropdown:
             return W.Dropdown(options=[*options], description=label, layout=layout, style=self.family.style)
@@ -40,7 +40,8 @@ class Asking(W.VBox):
         self.task = menu("Task", [("any task", ""), *zip(tasks, tasks)])
         self.size = menu("Size", [("any number of parameters", ""), *((size, size) for size in SIZES)])
         self.licence = menu("Licence", [("any licence", ""), *licences])
-        self.here = W.Checkbox(value=False, description="weights on this computer", indent=False, layout=layout)
+        self.here = W.Checkbox(value=False, description="weights on this computer", indent=False,
+                               layout=layout)
         self.clear = W.Button(description="Clear filters", disabled=True, layout=layout)
         self.clear.add_class("vx-open")
         menus = W.Box([self.family, self.task, self.size, self.licence], layout=layout)

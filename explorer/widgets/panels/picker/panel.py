@@ -132,8 +132,8 @@ class PickerPanel(Panel):
 
     def _count(self, more: str = "", *, entered: str = "") -> None:
         """entered: the search that a second Enter would answer"""
-        self._entered, shown = entered, len(self.models.names)
-        self.count.value = count_line(shown, len(all_cards()), more, second=bool(self._second)) if shown else \
+        self._entered, shown, second = entered, len(self.models.names), bool(self._second)
+        self.count.value = count_line(shown, len(all_cards()), more, second=second) if shown else \
             f'<span role="status">{escape(what_to_loosen(self.asking.filters))}</span>'
 
     def _enter(self, text: str) -> None:

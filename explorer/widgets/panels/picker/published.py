@@ -10,8 +10,8 @@ Point = tuple[str, int | None, int | None, float, int]
 
 
 def points(cards: Iterable[ModelCard]) -> Iterator[Point]:
-    """(name, parameters, multiply-adds, top-1 in per cent, side of the photo in pixels) of each model that has
-    a published top-1 on ImageNet: that of its default weights.
+    """(name, parameters, multiply-adds, top-1 in per cent, side of the photo in pixels) of each model that
+    has a published top-1 on ImageNet: that of its default weights.
     """
     for card in cards:
         if card.config.top1 is not None:
@@ -26,5 +26,5 @@ def drawn_text(found: Iterable[ModelCard], total: int) -> str:
         return ""
     what = "models" if len(cards) == total else "models that fit" if len(cards) > 1 else "model that fits"
     have = "have" if drawn != 1 else "has"
-    return (f"{drawn} of {len(cards)} {what} {have} a published figure for ImageNet's classes; the others are "
-            "not drawn. Point at one for its numbers, click it for its card; sources behind (i).")
+    return (f"{drawn} of {len(cards)} {what} {have} a published figure for ImageNet's classes; the others "
+            "are not drawn. Point at one for its numbers, click it for its card; sources behind (i).")
