@@ -136,8 +136,9 @@ class Dashboard(W.VBox):
         self.session.observe(self._show_error, ["error"])
         self.session.observe(self.saved.later, ["look"])
         self.images.gallery.observe(self._show_error, "ready")
-        self.picker.problem.observe(self._show_error, "value")  # what it says itself is not said twice
-        for button in (self.picker.open_trained, self.picker.open_random):
+        actions = self.picker.actions
+        actions.problem.observe(self._show_error, "value")  # what it says itself is not said twice
+        for button in (actions.open_trained, actions.open_random):
             button.on_msg(self._clicked)
         self.session.observe(self._change_second, ["beside"])
         self.add_second.on_click(lambda _: self.picker.tell(self.picker.unfold))
@@ -298,7 +299,8 @@ class Dashboard(W.VBox):
         self.status.value = status_html(self.session)
 
     def _show_error(self, _change=None) -> None:
-        problems = [self.session.error] if self.session.error and not self.picker.problem.value else []
+        said = self.picker.actions.problem.value
+        problems = [self.session.error] if self.session.error and not said else []
         if self._seen and not self.images.gallery.ready:
             problems.append(NO_VIEWS)
         self.message.value = "".join(said_html(text, wrong=True) for text in problems)

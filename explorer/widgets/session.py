@@ -1,4 +1,4 @@
-"""Session: the one state that all panels of a dashboard watch.
+"""Session: the one state that all panels of a dashboard watch, and how a wish becomes what they show.
 
     a wish (another model, another photo) -> a job: open, look
     -> published: model, image, look, tree -> panels redraw
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets as t
 
-from explorer.widgets.checks import MAX_COMPARED, check_compared, check_model, check_second
-from explorer.widgets.gallery import NO_PHOTOS, Gallery, gallery
+from explorer.widgets.checks import check_model
+from explorer.widgets.gallery import NO_PHOTOS, Gallery
 from explorer.widgets.jobs import Job, Line, Runner
+from explorer.widgets.state import State
 from explorer.widgets.wishes import Wish, file_of, in_a_word, name_of_model, name_of_photo, tell_model
 
 if TYPE_CHECKING:
@@ -33,17 +34,7 @@ class ExplorerError(RuntimeError):
     """Something that a user asked for could not be done; the message says what to do."""
 
 
-class _Result(t.TraitType):
-    """Any value. Unlike traitlets' Any, setting None passes through `@validate` too."""
-
-    default_value = None
-    info_text = "a result"
-
-    def validate(self, obj: Any, value: Any) -> Any:
-        return value
-
-
-class Session(t.HasTraits):
+class Session(State):
     """The state of one dashboard.
 
     Reading gives what is on the screen; setting `model` or `image` asks for another.
@@ -60,43 +51,22 @@ class Session(t.HasTraits):
     A wrong name or an unreadable photo raises traitlets.TraitError at once, and nothing changes.
     """
 
-    model = _Result(help="the model on the screen; set a name or a model to change it")
-    image = _Result(help="the photo on the screen, a PIL image; set anything load_image takes")
-    look = _Result(help="the Look that all panels draw; set by explorer only")
-    tree = _Result(help="the model's ModuleNode; set by explorer only")
-    model_name = t.Unicode("", help="the name of the model on the screen; set by explorer only")
-    image_name = t.Unicode("", help="what the photo on the screen is called; set by explorer only")
-    gallery = _Result(default_value=NO_PHOTOS,
-                      help="(title, source) of each photo to choose from; set a folder or photos")
-    beside = _Result(help="a second model beside the first, by its name or as you built it; None: only one")
-    compare = t.Tuple(help=f"names of the models to compare, at most {MAX_COMPARED}; a list or a tuple")
-    run = _Result(help="the fine-tuning run on the screen, or None; set what finetune or load_run gave")
-    runs = t.Tuple(help="all runs that were shown here, the newest last; set by explorer only")
-    stage = t.Unicode("", help="the stage in front, by its dotted name; set one to see its maps")
-    asked_class = t.Unicode("", help="the class that heat maps are about, by its name or number; empty: the "
-                            "likeliest")
-    busy = t.Unicode("", help="what is being done now, empty when nothing is")
-    tab = t.Unicode("", help="the title of the tab that a panel has asked for; set by explorer only")
-    error = t.Unicode("", help="why the last wish could not be fulfilled, empty when it could")
-
     def __init__(self, *, labels: tuple[str, ...] | None = None,
                  input_size: tuple[int, int, int] | None = None, photos: Gallery = NO_PHOTOS,
                  beside: Session | None = None):
         """beside: the session of the first model, where this is the second one's; they share their threads"""
-        super().__init__(gallery=photos)
+        lock = threading.RLock() if beside is None else beside.lock
+        super().__init__(lock=lock, input_size=input_size, gallery=photos)
         self.place = "dash.session" if beside is None else "dash.second.session"  # to read it from, in a cell
         self.first = beside
-        self.labels, self.input_size = labels, input_size
+        self.labels = labels
         #: Where the model and the photo on the screen came from, to write down how to get them again.
         self.model_source, self.random_weights, self.image_source = "", False, None
         #: What learns at present beside `run`, and what to do first, in a sentence; empty where nothing does.
         self.learning = ""
-        #: Held while results are published and while a panel redraws, so that the two never mix.
-        self.lock = threading.RLock() if beside is None else beside.lock
         #: The threads of the dashboard, for the wishes here and for those of every panel.
         self.jobs = Runner(self.lock) if beside is None else beside.jobs
         self._wishes = Line(self.jobs)
-        self._publishing = threading.local()
         self._wish = Wish()
         self._cause: BaseException | None = None
 
@@ -182,13 +152,6 @@ class Session(t.HasTraits):
         self._ask(image=picture, image_name=name_of_photo(source), image_source=file_of(source))
         return self.image
 
-    @t.validate("gallery")
-    def _photos_to_choose(self, proposal):
-        try:
-            return gallery(proposal["value"])
-        except (ValueError, TypeError) as error:
-            raise t.TraitError(str(error)) from error
-
     def show_tab(self, title: str) -> None:
         """Ask for a tab by its title, such as "Detect": the dashboard brings it to the front."""
         self._publish(tab="")
@@ -210,68 +173,7 @@ class Session(t.HasTraits):
             others = tuple(one for one in self.compare if one != name)
             self.compare = others if name in self.compare else (*others, name)
 
-    @t.validate("beside")
-    def _second_model(self, proposal):
-        if proposal["value"] is None or proposal["value"] == "":
-            return None
-        try:
-            return check_second(proposal["value"], self.input_size)
-        except (ValueError, TypeError) as error:
-            raise t.TraitError(str(error)) from error
-
-    @t.validate("compare")
-    def _known_names(self, proposal):
-        try:
-            return check_compared(proposal["value"])
-        except (ValueError, TypeError) as error:
-            raise t.TraitError(str(error)) from error
-
-    @t.validate("run")
-    def _shows_a_run(self, proposal):
-        run = proposal["value"]
-        known = ("history", "recipe", "labels", "model")
-        if run is not None and not all(hasattr(run, name) for name in known):
-            raise t.TraitError("session.run is what explorer.finetune or load_run gives, not "
-                               f"{type(run).__name__}.")
-        return run
-
-    @t.observe("run")
-    def _remember_run(self, change):
-        """Before any panel hears of it: whoever draws a run finds it among the others."""
-        if change["new"] is not None:
-            self.know(change["new"])
-
-    def know(self, run: Any, *, instead: Any = None) -> None:
-        """Put a run among the others, without showing it. instead: the one whose place it takes"""
-        with self.lock:
-            if instead is not None:
-                self._publish(runs=tuple(run if one is instead else one for one in self.runs))
-            elif not any(one is run for one in self.runs):
-                self._publish(runs=(*self.runs, run))
-
-    @t.validate("look", "tree", "model_name", "image_name", "runs", "tab", "busy", "error")
-    def _only_explorer(self, proposal):
-        if not self._may_publish:
-            name = proposal["trait"].name
-            raise t.TraitError(f"session.{name} is a result. Set session.model or session.image to change "
-                               "it.")
-        return proposal["value"]
-
     # --- results: in the background -------------------------------------------------------------------
-
-    @property
-    def _may_publish(self) -> bool:
-        return getattr(self._publishing, "on", False)
-
-    def _publish(self, **values: Any) -> None:
-        """Set traits as results; panels that watch them redraw before this returns."""
-        with self.lock:
-            before, self._publishing.on = self._may_publish, True
-            try:
-                for name, value in values.items():
-                    setattr(self, name, value)
-            finally:
-                self._publishing.on = before
 
     def _fulfil(self, job: Job) -> None:
         """Work towards the newest wish; a half that fails keeps what is on the screen, and says why."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from explorer.models.catalog import FAMILIES
+from explorer.widgets.panels.picker.finding import all_cards
 from tests.browser.labdriver import ink_of, sticking_out
 
 
@@ -109,13 +110,62 @@ def test_filters_without_a_result_say_which_one_to_loosen(lab, view, expect):
     view.get_by_label("Search", exact=True).fill("vgg")
     view.get_by_label("Size", exact=True).select_option("under 5 M")
     expect(view.locator(".vx-pick")).to_contain_text("without the size")
-    expect(view.get_by_role("button", name="Open with random weights")).to_be_disabled()
+    expect(view.locator(".vx-card-name b")).to_have_text("vgg11")  # the last one stays, and can be opened
+    expect(view.get_by_role("button", name="Open with random weights")).to_be_enabled()
     view.get_by_role("button", name="Clear filters").click()
     expect(listed(view)).to_have_count(count(lab, "list_models"))
     view.get_by_label("Sort by", exact=True).select_option("highest accuracy")
     expect(view.locator(".vx-models-head")).to_contain_text("top-1")
-    view.get_by_label("weights on this computer").check()
+    view.get_by_role("checkbox", name="weights on this computer").check()
     expect(view.locator(".vx-models option[value='tf_efficientnet_lite2']")).to_have_count(1)
+    assert lab.page.js_errors == []
+
+
+def test_the_search_and_the_published_models_with_the_keyboard_alone(lab, view, expect):
+    press, chart = lab.page.keyboard.press, view.locator(".vx-chart-models")
+    known = {name: card for name, card in all_cards().items() if card.config.top1 is not None}
+    expect(chart).to_have_attribute("data-lit", str(len(known)))
+
+    # Enter in the search asks where several models fit; the arrow down leads to them; the chart follows
+    field = view.get_by_label("Search", exact=True)
+    expect(field).to_be_focused()  # as the models come out
+    lab.page.keyboard.type("convnext_t")
+    press("Enter")
+    expect(view.locator(".vx-pick")).to_contain_text("Enter again opens convnext_tiny, the first")
+    expect(chart).to_have_attribute("data-lit", str(sum("convnext_t" in name for name in known)))
+    expect(chart).to_have_attribute("data-chosen", "convnext_tiny")
+    press("ArrowDown")
+    expect(view.locator(".vx-models select")).to_be_focused()
+    field.fill("no such model")
+    expect(listed(view)).to_have_count(0)
+    expect(view.locator(".vx-card-name b")).to_have_text("convnext_tiny")
+
+    # from point to point, and its card
+    field.fill("vgg")
+    expect(chart).to_have_attribute("data-lit", str(sum("vgg" in name for name in known)))
+    chart.locator("canvas").last.focus()
+    press("End")
+    largest = max((name for name in known if "vgg" in name), key=lambda name: known[name].parameters)
+    expect(chart).to_have_attribute("data-cursor", largest)
+    said = f"{largest}, {known[largest].config.top1:.1f} % top-1"
+    expect(chart.get_by_role("status")).to_contain_text(said)
+    press("ArrowLeft")
+    expect(chart).not_to_have_attribute("data-cursor", largest)
+    press("Enter")
+    expect(view.locator(".vx-card-name b")).to_have_text(chart.get_attribute("data-cursor"))
+    chart.get_by_label("multiply-adds").press("Space")
+    expect(chart).to_have_attribute("data-axis", "macs")
+
+    # the very name and Enter: it opens, with a sign in the list
+    field.focus()
+    press("Control+A")
+    lab.page.keyboard.type("tf_efficientnet_lite1")
+    press("Enter")
+    expect(view.locator(".vx-model-line")).to_contain_text("tf_efficientnet_lite1.in1k", timeout=60_000)
+    expect(view.locator(".vx-picker")).to_be_hidden()
+    view.locator(".vx-model-line").press("Enter")
+    row = view.locator(".vx-models option[value='tf_efficientnet_lite1']")
+    expect(row).to_have_attribute("title", "tf_efficientnet_lite1, open, weights on this computer")
     assert lab.page.js_errors == []
 
 

@@ -194,9 +194,11 @@ describe("each view behind the kit", () => {
   const canvas = /createElement\("canvas"\)/;
   const exceptions = { "image_input.js": canvas, "mosaic.js": canvas,
                        "live_chart.js": /createElement\("div"\); box\.innerHTML/ };
-  for (const name of readdirSync(parts).filter((file) => file.endsWith(".js") && file !== "kit.js")) {
+  const shared = ["kit.js", "plane.js"];                // come in front of the others
+  const inFront = (name) => (/shares="(\w+)"/.exec(read(name.replace(".js", ".py"))) ?? []).slice(1).map((one) => `${one}.js`);
+  for (const name of readdirSync(parts).filter((file) => file.endsWith(".js") && !shared.includes(file))) {
     test(`${name} is a module that anywidget can load`, async () => {
-      const { default: view } = await load(`${read("kit.js")}\n${read(name)}`);
+      const { default: view } = await load(["kit.js", ...inFront(name), name].map(read).join("\n"));
       assert.equal(typeof view.render, "function");
       const model = new Model();
       view.initialize({ model });

@@ -184,10 +184,10 @@ def test_a_pick_that_fails_is_taken_back(tmp_path):
 
 
 def test_a_click_where_the_views_did_not_load_says_what_to_install(dash):
-    dash.picker.open_trained.click()  # from Python: no browser is there
+    dash.picker.actions.open_trained.click()  # from Python: no browser is there
     dash.wait()
     assert dash.message.value == ""
-    dash.picker.open_trained._handle_custom_msg({"event": "click"}, [])
+    dash.picker.actions.open_trained._handle_custom_msg({"event": "click"}, [])
     dash.wait()
     assert "pip install anywidget" in dash.message.value
     dash.images.gallery._receive(None, {"kind": "ready"}, [])

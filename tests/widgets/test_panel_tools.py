@@ -272,22 +272,22 @@ def test_a_model_of_layers_in_a_row_has_a_tree_to_export(dash):
 ])
 def test_the_pickers_lines_list_what_the_list_shows(ready, filters):
     picker = ready.picker
-    tasks = {value for _, value in picker.task.options}
+    tasks = {value for _, value in picker.asking.task.options}
     for name, value in filters.items():
         if name != "task" or value in tasks:
-            getattr(picker, name).value = value
+            getattr(picker if name == "sort" else picker.asking, name).value = value
     found, names = run(picker.code())
     assert found == list(picker.models.names)
     card, tag = names["card"], picker.tag.value
     assert card.config.name == tag if tag else card.name == picker.models.value
     picker.sort.value = "name"
-    picker._clear()
+    picker.asking.ask_for_nothing()
 
 
 def test_a_search_that_is_code_stays_a_text(ready):
-    ready.picker.search.value = '") or exit("'
+    ready.picker.asking.search.value = '") or exit("'
     assert run(ready.picker.code())[0] == [] == list(ready.picker.models.names)
-    ready.picker._clear()
+    ready.picker.asking.ask_for_nothing()
 
 
 def test_models_to_compare_are_in_the_lines_and_make_the_figure(ready):

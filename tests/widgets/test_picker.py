@@ -26,13 +26,17 @@ from explorer.widgets.panels.picker.finding import (
     fits,
     fitting_tags,
     licence_group,
+    meant_by,
     what_to_loosen,
 )
 from explorer.widgets.panels.picker.panel import PickerPanel
+from explorer.widgets.panels.picker.published import drawn_text, points
 from explorer.widgets.panels.picker.words import COMPARED, comparison_row, tag_label
 from explorer.widgets.parts.card import card_html, stages_figure, stages_svg
 from explorer.widgets.parts.comparison import Comparison, markdown
+from explorer.widgets.parts.model_chart import ModelChart
 from explorer.widgets.parts.model_list import ModelList
+from explorer.widgets.parts.search_field import LONGEST, SearchField
 from explorer.widgets.parts.timeline import FamilyTimeline
 from explorer.widgets.session import ExplorerError, Session
 from tests.html import parse
@@ -310,24 +314,24 @@ def test_at_most_eight_models_are_compared(session):
 
 def test_a_tick_a_chip_and_a_cell_change_the_same_models(picker, session):
     picker.select("resnet50")
-    picker.compare.click()
-    assert session.compare == ("resnet50",) and picker.compare.description == "Remove from compare"
+    picker.actions.compare.click()
+    assert session.compare == ("resnet50",) and picker.actions.compare.description == "Remove from compare"
     session.compare = ["resnet50", "resnet18"]
     assert repr(picker.comparison) == "Comparison(resnet50, resnet18)"
     picker.comparison._receive(None, {"kind": "remove", "name": "resnet50"}, [])
-    assert session.compare == ("resnet18",) and picker.compare.description == "Add to compare"
+    assert session.compare == ("resnet18",) and picker.actions.compare.description == "Add to compare"
 
 
 def test_a_set_of_weights_that_is_not_the_default_is_compared_by_its_full_name(picker, session):
     picker.select("resnet50.tv_in1k")
-    picker.compare.click()
+    picker.actions.compare.click()
     picker.select("resnet50")
     assert session.compare == ("resnet50.tv_in1k",)
 
 
 def test_a_chip_leads_back_to_its_card_whatever_the_filters_hide(picker, session):
     session.compare = ["resnet50.tv_in1k"]
-    picker.search.value = "vit"
+    picker.asking.search.value = "vit"
     picker.comparison._receive(None, {"kind": "pick", "name": "resnet50.tv_in1k"}, [])
     assert picker.models.value == "resnet50" and picker.tag.value == "resnet50.tv_in1k"
     picker.comparison._receive(None, {"kind": "pick", "name": "no such model"}, [])
@@ -337,7 +341,8 @@ def test_a_chip_leads_back_to_its_card_whatever_the_filters_hide(picker, session
 def test_with_eight_models_the_tick_says_why_it_does_nothing(picker, session):
     session.compare = [name for name in list_models() if name != "resnet50"][:MAX_COMPARED]
     picker.select("resnet50")
-    assert picker.compare.disabled and "8 models are compared already" in picker.compare.description
+    button = picker.actions.compare
+    assert button.disabled and "8 models are compared already" in button.description
 
 
 # --- the panel ------------------------------------------------------------------------------------------
@@ -349,27 +354,28 @@ def choose(part, key, value):
 
 
 def test_a_click_on_the_timeline_shows_a_familys_models_and_a_second_one_all(picker):
-    choose(picker.timeline, "selected", "convnext")
+    choose(picker.asking.timeline, "selected", "convnext")
     assert picker.models.names == tuple(sorted(FAMILIES["convnext"].names, key=natural_key))
-    assert picker.family.value == "convnext"
+    assert picker.asking.family.value == "convnext"
     assert f"{len(FAMILIES['convnext'].names)} of {len(list_models())} models" in picker.count.value
-    choose(picker.timeline, "selected", "")
-    assert picker.models.names == tuple(list_models()) and picker.family.value == ""
+    choose(picker.asking.timeline, "selected", "")
+    assert picker.models.names == tuple(list_models()) and picker.asking.family.value == ""
 
 
 def test_the_timeline_fills_the_families_that_the_other_filters_leave(picker):
-    picker.search.value = "vgg"
-    shown = list(picker.timeline._names)
-    assert {shown[i] for i in picker.timeline._lit} == {FAMILY_OF[n].name for n in list_models("*vgg*")}
-    picker.family.value = "resnet"  # its own choice leaves the others as they are, so that one can go there
-    assert "vgg" in {shown[i] for i in picker.timeline._lit}
+    picker.asking.search.value = "vgg"
+    timeline = picker.asking.timeline
+    shown = list(timeline._names)
+    assert {shown[i] for i in timeline._lit} == {FAMILY_OF[n].name for n in list_models("*vgg*")}
+    picker.asking.family.value = "resnet"  # its own choice leaves the others, so that one can go there
+    assert "vgg" in {shown[i] for i in timeline._lit}
 
 
 def test_the_timeline_knows_every_family_in_order_of_years(picker):
-    years = [FAMILIES[name].year for name in picker.timeline._names]
-    assert years == sorted(years) and set(picker.timeline._names) == set(FAMILIES)
+    years = [FAMILIES[name].year for name in picker.asking.timeline._names]
+    assert years == sorted(years) and set(picker.asking.timeline._names) == set(FAMILIES)
     with pytest.raises(traitlets.TraitError, match="No family 'resnetz'"):
-        picker.timeline.selected = "resnetz"
+        picker.asking.timeline.selected = "resnetz"
 
 
 def test_the_rows_travel_once_and_a_filter_sends_little(sent, session):
@@ -377,8 +383,8 @@ def test_the_rows_travel_once_and_a_filter_sends_little(sent, session):
     tables = [d["state"]["_table"] for _, d, _ in sent if len(d.get("state", {}).get("_table", "")) > 10_000]
     assert len(tables) == 1 and len(tables[0]) < 200 * len(list_models())
     sent.clear()
-    picker.search.value = "vit"
-    picker.search.value = ""
+    picker.asking.search.value = "vit"
+    picker.asking.search.value = ""
     assert not any("_table" in d.get("state", {}) for _, d, _ in sent)
     orders = [d["state"]["_order"] for _, d, _ in sent if "_order" in d.get("state", {})]
     assert orders[-1] == list(range(len(list_models())))
@@ -387,24 +393,26 @@ def test_the_rows_travel_once_and_a_filter_sends_little(sent, session):
 
 def test_a_filter_keeps_the_chosen_model_where_it_fits(picker):
     picker.select("resnet50")
-    picker.search.value = "resnet"
+    picker.asking.search.value = "resnet"
     assert picker.models.value == "resnet50"
-    picker.search.value = "vgg"
+    picker.asking.search.value = "vgg"
     assert picker.models.value == picker.models.names[0]
 
 
-def test_nothing_that_fits_empties_the_card_and_says_what_to_loosen(picker):
-    picker.search.value, picker.family.value = "vgg", "resnet"
-    assert picker.models.value is None and picker.card.value == ""
-    assert picker.open_trained.disabled and picker.open_random.disabled and picker.compare.disabled
-    assert "without the family" in picker.count.value
-    picker.clear.click()
-    assert picker.filters == Filters() and picker.clear.disabled
-    assert len(picker.models.names) == len(list_models())
+def test_nothing_that_fits_keeps_the_card_and_says_what_to_loosen(picker):
+    picker.select("vgg13")
+    card = picker.card.value
+    picker.asking.search.value, picker.asking.family.value = "vgg", "resnet"
+    assert picker.models.value is None and picker.card.value == card and "vgg13" in card
+    assert not picker.actions.open_random.disabled and picker.chosen == picker.chart.chosen == "vgg13"
+    assert "without the family" in picker.count.value and picker.chart._lit == []
+    picker.asking.clear.click()
+    assert picker.asking.filters == Filters() and picker.asking.clear.disabled
+    assert len(picker.models.names) == len(list_models()) and picker.models.value == "vgg13"
 
 
 def test_text_in_the_search_stays_text(picker):
-    picker.search.value = "timm/<script>"
+    picker.asking.search.value = "timm/<script>"
     said = parse(picker.count.value)
     assert said.says("<script>") and not said.find_all("script")
 
@@ -414,28 +422,28 @@ def test_text_in_the_search_stays_text(picker):
     ("inception_v3", "Download trained weights and open"),
 ])
 def test_the_button_says_what_the_card_says(picker, name, words):
-    picker.search.value = name
+    picker.asking.search.value = name
     picker.models.value = name
-    assert picker.open_trained.description == words
-    assert picker.open_trained.disabled == ("none published" in picker.card.value)
+    assert picker.actions.open_trained.description == words
+    assert picker.actions.open_trained.disabled == ("none published" in picker.card.value)
 
 
 def test_the_chosen_set_of_weights_is_the_one_that_opens(picker, session, monkeypatch):
     asked = []
     monkeypatch.setattr(session, "open_model", lambda name, *, pretrained: asked.append((name, pretrained)))
     picker.select("resnet50")
-    picker.open_trained.click()
+    picker.actions.open_trained.click()
     picker.tag.value = "resnet50.tv_in1k"
     assert "resnet50.tv_in1k" in picker.card.value and "bsd-3-clause" in picker.card.value
-    picker.open_trained.click()
-    picker.open_random.click()
+    picker.actions.open_trained.click()
+    picker.actions.open_random.click()
     default = model_card("resnet50").config.name
     assert asked == [(default, True), ("resnet50.tv_in1k", True), ("resnet50.tv_in1k", False)]
 
 
 def test_a_licence_chooses_weights_that_have_it(picker):
     picker.select("resnet50")
-    picker.licence.value = "non-commercial"
+    picker.asking.licence.value = "non-commercial"
     assert picker.models.value == "resnet50"
     shown = next(t for t in model_card("resnet50").tags if t.name == picker.tag.value)
     assert licence_group(shown.license) == "non-commercial"
@@ -454,7 +462,7 @@ def test_a_card_that_can_not_be_drawn_is_a_sentence(picker, monkeypatch):
     picker.select("resnet50")
     card = parse(picker.card.value)
     assert card.says("could not be drawn") and card.says("<b>") and not card.find_all("b")
-    assert not picker.open_trained.disabled  # it can be opened all the same
+    assert not picker.actions.open_trained.disabled  # it can be opened all the same
 
 
 def test_the_models_open_under_one_line_and_shut_when_one_is_there(picker, session):
@@ -462,7 +470,7 @@ def test_the_models_open_under_one_line_and_shut_when_one_is_there(picker, sessi
     picker.opener.click()
     assert picker.layout.display == "" and picker.opener.description.endswith("▴")
     picker.select("lenet5")
-    picker.open_random.click()
+    picker.actions.open_random.click()
     session.wait()
     assert picker.layout.display == "none" and picker.opener.description == "lenet5 · 61.7 k ▾"
 
@@ -476,20 +484,20 @@ def test_why_a_model_could_not_be_opened_stands_by_the_button_and_not_above_as_w
     picker.opener.click()
     for _ in range(2):
         picker.select("resnet10t")  # whose weights are not on this computer
-        picker.open_trained.click()
+        picker.actions.open_trained.click()
         with pytest.raises(ExplorerError, match="not on this computer"):
             dash.wait()
-        assert picker.layout.display == "" and picker.problem.value.count('role="alert"') == 1
-        assert "not on this computer" in picker.problem.value and dash.message.value == ""
+        assert picker.layout.display == "" and picker.actions.problem.value.count('role="alert"') == 1
+        assert "not on this computer" in picker.actions.problem.value and dash.message.value == ""
     picker.opener.click()
-    picker.open_trained.click()  # the list is shut: it would be said where nobody sees it
+    picker.actions.open_trained.click()  # the list is shut: it would be said where nobody sees it
     with pytest.raises(ExplorerError, match="not on this computer"):
         dash.wait()
-    assert picker.problem.value == "" and "not on this computer" in dash.message.value
+    assert picker.actions.problem.value == "" and "not on this computer" in dash.message.value
     picker.opener.click()
-    picker.open_random.click()
+    picker.actions.open_random.click()
     dash.wait()
-    assert picker.layout.display == "none" and picker.problem.value == dash.message.value == ""
+    assert picker.layout.display == "none" and picker.actions.problem.value == dash.message.value == ""
     dash.close()
 
 
@@ -497,7 +505,7 @@ def test_the_list_stays_open_until_what_was_asked_for_is_there(picker, session):
     picker.opener.click()
     picker.select("lenet5")
     with session.lock:  # nothing can be there yet
-        picker.open_random.click()
+        picker.actions.open_random.click()
         session.compare = ["lenet5"]
         assert picker.layout.display == ""
     session.wait()
@@ -514,9 +522,9 @@ def test_a_card_is_made_for_the_shown_model_only(session, monkeypatch):
     picker.close()
 
 
-# --- the three views ------------------------------------------------------------------------------------
+# --- the views ------------------------------------------------------------------------------------
 
-PARTS = [FamilyTimeline, ModelList, Comparison]
+PARTS = [FamilyTimeline, ModelChart, ModelList, SearchField, Comparison]
 
 
 @pytest.mark.parametrize("Part", PARTS)
@@ -538,7 +546,7 @@ def test_a_view_keeps_the_promises_of_all_views(sent, Part):
 
 def test_the_list_takes_no_name_that_is_not_listed(sent):
     part = ModelList()
-    part.load(["n"], [("a", "1", ["x"]), ("b", "2", ["y"])])
+    part.load(["n"], [("a", ["x"]), ("b", ["y"])])
     part.show(["b"], value="b")
     choose(part, "value", "a")
     assert part.value == "b" and part.names == ("b",)
@@ -548,13 +556,13 @@ def test_the_list_takes_no_name_that_is_not_listed(sent):
 
 
 def test_views_that_share_a_lock_change_in_one_step(picker, session):
-    assert picker.timeline._lock is picker.models._lock is picker.comparison._lock is session.lock
+    assert picker.asking.timeline._lock is picker.models._lock is picker.comparison._lock is session.lock
 
 
 def test_the_name_that_was_typed_comes_first_then_those_that_begin_so(picker):
-    picker.search.value = "resnet18"
+    picker.asking.search.value = "resnet18"
     assert picker.models.names[0] == "resnet18" and len(picker.models.names) > 1
-    picker.search.value = "vgg1"
+    picker.asking.search.value = "vgg1"
     names = picker.models.names
     begins = [name.startswith("vgg1") for name in names]
     assert begins == sorted(begins, reverse=True) and begins[0]
@@ -573,3 +581,145 @@ def test_a_row_says_what_is_open_and_what_is_here_and_opens_by_a_double_click(pi
     assert session.model_name == "tf_efficientnet_lite1.in1k" and picker.layout.display == "none"
     picker.opener.click()
     assert picker.models._open == "tf_efficientnet_lite1"
+
+
+# --- Enter in the search ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(session, monkeypatch):
+    """What was asked to be opened: (name, with trained weights?)."""
+    wishes = []
+    monkeypatch.setattr(session, "open_model", lambda name, *, pretrained: wishes.append((name, pretrained)))
+    return wishes
+
+
+def enter(picker, text):
+    """As the browser does: what stands in the field comes with the key."""
+    picker.asking.search._receive(None, {"kind": "enter", "text": text}, [])
+
+
+@pytest.mark.parametrize(("search", "meant"), [
+    ("resnet50", "resnet50"), (" ResNet50 ", "resnet50"), ("resnet50.tv_in1k", "resnet50.tv_in1k"),
+    ("adv_inception_v3", "inception_v3.tf_adv_in1k"), ("resnet5", ""), ("resnet50.no", ""),
+    ("timm/resnet18", ""), ("*resnet50*", ""), ("", ""),
+])
+def test_a_search_may_be_the_name_of_a_model_or_of_its_weights(search, meant):
+    assert meant_by(search) == meant
+
+
+def test_enter_opens_the_very_name_with_the_weights_that_it_names(picker, asked):
+    enter(picker, "resnet50")
+    enter(picker, "resnet50.tv_in1k")
+    enter(picker, "resnet200")  # no weights are published
+    default = model_card("resnet50").config.name
+    assert asked == [(default, True), ("resnet50.tv_in1k", True), ("resnet200", False)]
+    assert picker.models.names[0] == "resnet200"
+
+
+def test_enter_asks_first_where_several_models_fit_and_opens_the_first_at_the_second_time(picker, asked):
+    enter(picker, "convnext")
+    first = picker.models.names[0]
+    assert asked == [] and f"Enter again opens {first}" in picker.count.value
+    assert picker.models.value == picker.card_of == first
+    enter(picker, "convnext_")  # another text is asked about anew
+    assert asked == []
+    enter(picker, "convnext_")
+    assert asked == [(model_card(picker.models.names[0]).config.name, True)]
+
+
+def test_enter_opens_the_only_model_that_fits_and_nothing_where_none_does(picker, asked):
+    enter(picker, "lenet5*")
+    assert asked == [("lenet5", False)]
+    for nothing in ("no such model", "", "  "):
+        enter(picker, nothing)
+        enter(picker, nothing)
+    assert len(asked) == 1
+
+
+def test_a_search_that_is_no_text_or_endless_changes_nothing(picker, asked):
+    picker.asking.search.value = "vgg"
+    for text in (None, 3, ["vgg"], "x" * (LONGEST + 1)):
+        enter(picker, text)
+        choose(picker.asking.search, "value", text)
+    assert picker.asking.search.value == "vgg" and asked == []
+
+
+# --- the chart of all published models --------------------------------------------------------------------
+
+
+def test_every_model_with_a_published_figure_is_a_point_and_no_other():
+    cards = all_cards()
+    drawn = {point[0]: point for point in points(cards.values())}
+    assert set(drawn) == {name for name, card in cards.items() if card.config.top1 is not None}
+    assert 500 < len(drawn) < len(cards)
+    lite = drawn["tf_efficientnet_lite0"]
+    assert lite[3:] == (74.83, 224) and lite[1] == 4_652_008
+    assert all(point[1] and point[2] and 50 < point[3] < 100 for point in drawn.values())
+    assert all(cards[name].config.num_classes == 1000 for name in drawn)  # ImageNet's, as the guide says
+
+
+def test_the_sentence_counts_what_fits_and_is_drawn():
+    total = len(all_cards())
+    known = sum(card.config.top1 is not None for card in all_cards().values())
+    assert drawn_text(find_cards(), total).startswith(f"{known} of {total} models have a published figure")
+    assert drawn_text(find_cards(Filters(search="lenet5")), total).startswith("0 of 1 model that fits have")
+    assert drawn_text([], total) == ""
+
+
+def lit(picker) -> set[str]:
+    names = list(picker.chart._names)
+    return {names[index] for index in picker.chart._lit}
+
+
+def test_the_chart_colours_what_the_filters_and_the_timeline_leave(picker):
+    assert lit(picker) == set(picker.chart._names)
+    choose(picker.asking.timeline, "selected", "convnext")
+    assert lit(picker) == {name for name in FAMILIES["convnext"].names if name in picker.chart}
+    picker.asking.search.value = "tiny"
+    assert lit(picker) and all("convnext_tiny" in name for name in lit(picker))
+
+
+def test_a_click_on_a_point_shows_its_card_even_if_the_filters_left_it_out(picker):
+    picker.asking.search.value = "vgg"
+    picker.chart._receive(None, {"kind": "pick", "name": "vgg16"}, [])
+    assert picker.models.value == picker.chart.chosen == "vgg16" and picker.asking.search.value == "vgg"
+    picker.chart._receive(None, {"kind": "pick", "name": "resnet50"}, [])
+    assert picker.models.value == picker.chart.chosen == "resnet50" and picker.asking.search.value == ""
+    for strange in ("no such model", None, 3, ["resnet18"]):
+        picker.chart._receive(None, {"kind": "pick", "name": strange}, [])
+    assert picker.models.value == "resnet50"
+    picker.models.value = "resnet18"  # and the other way
+    assert picker.chart.chosen == "resnet18"
+
+
+def test_the_open_model_the_second_one_and_those_compared_have_their_signs(picker, session):
+    def signs():
+        names = list(picker.chart._names)
+        return {names[index]: kind for index, kind in picker.chart._marks}
+
+    session.compare = ["resnet50.tv_in1k", "tf_efficientnet_lite1", "lenet5"]
+    assert signs() == {"resnet50": "compared", "tf_efficientnet_lite1": "compared"}  # lenet5 has no figure
+    session.beside = "tf_efficientnet_lite1"
+    assert signs()["tf_efficientnet_lite1"] == "second"
+    session.open_model("tf_efficientnet_lite0")
+    session.wait()
+    assert signs() == {"resnet50": "compared", "tf_efficientnet_lite1": "second",
+                       "tf_efficientnet_lite0": "open"}
+    picker.unfold()
+    assert picker.models._second == "tf_efficientnet_lite1"
+
+
+def test_the_points_travel_once_and_the_axis_is_one_of_two(sent, session):
+    picker = PickerPanel(session)
+    tables = [d["state"]["_models"] for _, d, _ in sent if len(d.get("state", {}).get("_models", "")) > 1000]
+    assert len(tables) == 1 and len(tables[0]) < 80 * len(picker.chart._names)
+    for axis, then in (("macs", "macs"), ("year", "macs"), (None, "macs"), ("parameters", "parameters")):
+        choose(picker.chart, "axis", axis)
+        assert picker.chart.axis == then
+    picker.close()
+
+
+def test_show_code_of_the_picker_answers_the_page(picker, sent):
+    picker.tools._receive(None, {"kind": "ask", "what": "code"}, [])
+    assert picker._code_sent == picker.code()

@@ -83,7 +83,7 @@ def test_why_there_is_no_second_is_said_until_there_is_one_and_it_can_be_asked_f
     assert "not on this computer" in second.message.value and second.line.description.startswith("resnet10t")
     assert second.predictions.layout.display == "none"
     dash.picker.select("resnet10t")
-    dash.picker.tell(dash.picker._put_beside)
+    dash.picker.actions.put_beside.click()
     assert dash.second is not second
     with pytest.raises(ExplorerError, match="not on this computer"):
         dash.wait()

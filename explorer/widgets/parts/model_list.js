@@ -1,4 +1,4 @@
-// The browser's own list box, with columns: year, one number, name. Enter or a double click opens a model.
+// The browser's own list box, with columns: signs, one number, name. Enter or a double click opens a model.
 
 const space = "\u00a0";                                 // a list box swallows other spaces
 
@@ -19,17 +19,18 @@ function render({ model, el }) {
   }
   function draw() {
     const column = model.get("_column"), order = model.get("_order");
-    const first = widest(table.rows.map((row) => row[1]));
-    const middle = widest([table.columns[column] || "", ...table.rows.map((row) => row[2][column] || "")]);
-    const here = new Set(model.get("_here")), open = model.get("_open");
-    const line = (year, number, name) =>
-      `${year.padEnd(first)}  ${number.padStart(middle)}  ${name}`.replaceAll(" ", space);
-    head.textContent = line("year", table.columns[column] || "", "name");
+    const wide = widest([table.columns[column] || "", ...table.rows.map((row) => row[1][column] || "")]);
+    const here = new Set(model.get("_here")), open = model.get("_open"), second = model.get("_second");
+    const line = (signs, number, name) => `${signs} ${number.padStart(wide)}  ${name}`.replaceAll(" ", space);
+    head.textContent = line("  ", table.columns[column] || "", "name");
     const options = order.filter((index) => index < table.rows.length).map((index) => {
-      const [name, year, numbers] = table.rows[index];
-      const said = (name === open ? "  ● open" : "") + (here.has(index) ? "  ✓ weights here" : "");
-      const option = make("option", "", null, line(year, numbers[column] || "", name + said));
-      option.value = option.title = name;
+      const [name, numbers] = table.rows[index], number = numbers[column] || "";
+      const signs = [[name === open, "■", "open"], [name === second, "▲", "the second model"], [here.has(index), "✓", "weights on this computer"]];
+      const seen = signs.filter(([true_]) => true_);
+      const option = make("option", "", null, line(seen.map(([, sign]) => sign).join("").padEnd(2), number, name));
+      option.value = name;
+      option.title = [name, ...seen.map(([, , text]) => text)].join(", ");
+      option.setAttribute("aria-label", [name, number, ...seen.map(([, , text]) => text)].filter(Boolean).join(", "));
       return option;
     });
     list.replaceChildren(...options);
@@ -51,7 +52,7 @@ function render({ model, el }) {
   const open = () => { if (list.value) tell(model, { kind: "open", name: list.value }); };
   list.onkeydown = (event) => { if (event.key === "Enter") { event.preventDefault(); open(); } };
   list.ondblclick = (event) => { if (event.target !== list) open(); };  // not on the scroll bar or below the rows
-  const unwatch = watch(model, { _here: draw, _open: draw, _table: load, _order: draw, _column: draw, value: mark });
+  const unwatch = watch(model, { _here: draw, _open: draw, _second: draw, _table: load, _order: draw, _column: draw, value: mark });
   load();
   return () => { unwatch(); root.remove(); };
 }

@@ -28,6 +28,7 @@ class ModelList(ExplorerPart, files="model_list"):
     _column = t.Int(0).tag(sync=True, echo_update=False)
     _here = t.List(t.Int()).tag(sync=True, echo_update=False)
     _open = t.Unicode("").tag(sync=True, echo_update=False)
+    _second = t.Unicode("").tag(sync=True, echo_update=False)
 
     def __init__(self, **kwargs):
         self._names: dict[str, int] = {}
@@ -41,11 +42,9 @@ class ModelList(ExplorerPart, files="model_list"):
         names = list(self._names)
         return tuple(names[index] for index in self._order)
 
-    def load(self, columns: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> None:
-        """All rows: (name, a text before it,
-        one text for each of ``columns``), of which one column is shown.
-        """
-        rows = [[str(name), str(first), [str(text) for text in texts]] for name, first, texts in rows]
+    def load(self, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> None:
+        """All rows: (name, one text for each of ``columns``), of which one column is shown."""
+        rows = [[str(name), [str(text) for text in texts]] for name, texts in rows]
         with self._lock:
             if self._closed:
                 return
@@ -66,12 +65,14 @@ class ModelList(ExplorerPart, files="model_list"):
                 self._column = column
                 self.value = value
 
-    def tell(self, *, here: Iterable[str], opened: str) -> None:
-        """Say which have their weights on this computer, and which one is on the screen ("" for none)."""
+    def tell(self, *, here: Iterable[str], opened: str, second: str = "") -> None:
+        """Say which have their weights on this computer, which one is on the screen, and which one beside it
+        ("" for none).
+        """
         with self._lock, self.hold_sync():
             if not self._closed:
                 self._here = [self._names[name] for name in here if name in self._names]
-                self._open = opened
+                self._open, self._second = opened, second
 
     def on_open(self, callback: Callable[[str], None]) -> None:
         """Call ``callback(name)`` when the reader opens a row, in the thread of the message."""

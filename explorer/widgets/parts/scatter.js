@@ -8,19 +8,6 @@ const MOST_KEYS = 24, KEPT = 400, DWELL = 60;            // legend entries; pict
 const floats = (view) => Float32Array.from({ length: (view?.byteLength ?? 0) / 4 }, (_, i) => view.getFloat32(4 * i, true));
 const shorts = (view) => Uint16Array.from({ length: (view?.byteLength ?? 0) / 2 }, (_, i) => view.getUint16(2 * i, true));
 
-// --- shapes -------------------------------------------------------------------------------------------------
-function trace(c, shape, x, y, r) {                      // a path around (x, y) with about the area of a circle
-  const polygon = (corners) => { corners.forEach(([dx, dy], i) => (i ? c.lineTo(x + dx * r, y + dy * r) : c.moveTo(x + dx * r, y + dy * r))); c.closePath(); };
-  c.beginPath();
-  if (shape === 1) polygon([[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]]);
-  else if (shape === 2) polygon([[0, -1.25], [1.15, 0.85], [-1.15, 0.85]]);
-  else if (shape === 3) polygon([[0, -1.3], [1.15, 0], [0, 1.3], [-1.15, 0]]);
-  else if (shape === 4) polygon([[0, 1.25], [1.15, -0.85], [-1.15, -0.85]]);
-  else if (shape === 5) polygon([[-0.4, -1.2], [0.4, -1.2], [0.4, -0.4], [1.2, -0.4], [1.2, 0.4], [0.4, 0.4], [0.4, 1.2], [-0.4, 1.2], [-0.4, 0.4], [-1.2, 0.4], [-1.2, -0.4], [-0.4, -0.4]]);
-  else if (shape === 6) polygon([[0, -0.55], [0.65, -1.2], [1.2, -0.65], [0.55, 0], [1.2, 0.65], [0.65, 1.2], [0, 0.55], [-0.65, 1.2], [-1.2, 0.65], [-0.55, 0], [-1.2, -0.65], [-0.65, -1.2]]);
-  else if (shape === 7) polygon(Array.from({ length: 10 }, (_, i) => { const a = Math.PI * (i / 5 - 0.5), l = i % 2 ? 0.6 : 1.4; return [l * Math.cos(a), l * Math.sin(a)]; }));
-  else c.arc(x, y, r, 0, 2 * Math.PI);
-}
 const colourOf = (group) => group % COLOURS;
 const shapeOf = (group) => (group + Math.floor(group / COLOURS)) % SHAPES;   // 64 pairs of colour and shape
 
@@ -168,34 +155,15 @@ function render({ model, el }) {
   }
 
   function drawAxes(c, theme) {
-    c.clearRect(0, 0, canvas.width, canvas.height);
-    c.strokeStyle = theme.line; c.fillStyle = theme.soft; c.lineWidth = 1;
-    c.strokeRect(box.left + 0.5, box.top + 0.5, box.right - box.left, box.bottom - box.top);
-    if (model.get("ticks")) {
-      for (const axis of ["x", "y"]) {
-        const isLog = model.get(`log_${axis}`), [low, high] = view[axis], unit = model.get(`${axis}_unit`);
-        const most = axis === "x" ? (box.right - box.left) / 70 : (box.bottom - box.top) / 45;
-        const { at, step } = isLog ? { at: logTicks(10 ** low, 10 ** high, most) } : ticks(low, high, most);
-        for (const value of at) {
-          const along = isLog ? Math.log10(value) : value, where = axis === "x" ? px(along) : py(along);
-          const text = tickText(value, step, unit);
-          c.beginPath();
-          if (axis === "x") { c.moveTo(where, box.top); c.lineTo(where, box.bottom); } else { c.moveTo(box.left, where); c.lineTo(box.right, where); }
-          c.globalAlpha = 0.55; c.stroke(); c.globalAlpha = 1;
-          if (axis === "x") { c.textAlign = "center"; c.textBaseline = "top"; c.fillText(text, where, box.bottom + 6); }
-          else { c.textAlign = "right"; c.textBaseline = "middle"; c.fillText(text, box.left - 6, where); }
-        }
-      }
-    }
-    c.fillStyle = theme.ink;
-    c.textAlign = "center"; c.textBaseline = "bottom";
-    c.fillText(model.get("x_label"), (box.left + box.right) / 2, model.get("height") - 2, box.right - box.left);
-    c.save();
-    c.translate(12, (box.top + box.bottom) / 2);
-    c.rotate(-Math.PI / 2);
-    c.textBaseline = "middle";
-    c.fillText(model.get("y_label"), 0, 0, box.bottom - box.top);
-    c.restore();
+    const axis = (key, most) => {
+      const isLog = model.get(`log_${key}`), [low, high] = view[key], unit = model.get(`${key}_unit`);
+      const { at, step } = isLog ? { at: logTicks(10 ** low, 10 ** high, most) } : ticks(low, high, most);
+      return at.map((value) => [isLog ? Math.log10(value) : value, tickText(value, step, unit)]);
+    };
+    const marked = model.get("ticks");
+    const x = marked ? axis("x", (box.right - box.left) / 70).map(([value, text]) => [px(value), text]) : [];
+    const y = marked ? axis("y", (box.bottom - box.top) / 45).map(([value, text]) => [py(value), text]) : [];
+    drawPlane(c, theme, box, { x, y, xLabel: model.get("x_label"), yLabel: model.get("y_label"), height: model.get("height") });
   }
 
   function drawNames(c, theme, order) {                  // beside, below or above a point, where there is room
@@ -279,15 +247,8 @@ function render({ model, el }) {
     if (i < 0 || !model.get("pictures") || pictures.has(i)) return;
     asked = setTimeout(() => about("hover", i), keys ? 0 : DWELL);
   }
-  function nearest(x, y) {
-    let best = -1, least = NEAR ** 2;
-    for (let i = 0; i < data.labels.length; i++) {
-      if (!shown(i)) continue;
-      const distance = (px(data.x[i]) - x) ** 2 + (py(data.y[i]) - y) ** 2, reach = Math.max(NEAR, data.size(i)) ** 2;
-      if (distance < least || (distance < reach && distance < least)) { least = distance; best = i; }
-    }
-    return best;
-  }
+  const where = (i) => (shown(i) ? [px(data.x[i]), py(data.y[i])] : null);
+  const nearest = (x, y) => nearestPoint(data.labels.length, where, x, y, (i) => Math.max(NEAR, data.size(i)));
   function pick(i) {
     model.set("selected", i);
     queue();
@@ -295,14 +256,9 @@ function render({ model, el }) {
   }
   function step(dx, dy) {                                // the next point in a direction: near, and not far aside
     if (cursor < 0) return model.get("selected") >= 0 && shown(model.get("selected")) ? model.get("selected") : firstShown();
-    let best = cursor, least = Infinity;
-    const x = px(data.x[cursor]), y = py(data.y[cursor]);
-    for (let i = 0; i < data.labels.length; i++) {
-      if (i === cursor || !shown(i) || !inside(px(data.x[i]), py(data.y[i]))) continue;
-      const ahead = (px(data.x[i]) - x) * dx + (py(data.y[i]) - y) * dy, aside = Math.abs((px(data.x[i]) - x) * dy - (py(data.y[i]) - y) * dx);
-      if (ahead > 0.01 && ahead + 2 * aside < least) { least = ahead + 2 * aside; best = i; }
-    }
-    return best;
+    const inSight = (i) => { const at = where(i); return at && inside(...at) ? at : null; };
+    const from = [px(data.x[cursor]), py(data.y[cursor])];
+    return nextPoint(data.labels.length, inSight, from, dx, dy) ?? cursor;
   }
   const firstShown = () => data.labels.findIndex((_, i) => shown(i));
   const lastShown = () => data.labels.reduce((last, _, i) => (shown(i) ? i : last), -1);

@@ -15,7 +15,7 @@ MOST_POINTS = 20_000
 SHAPES = ("circle", "square", "triangle", "diamond", "down", "plus", "cross", "star")
 
 
-class Scatter(ExplorerPart, files="scatter"):
+class Scatter(ExplorerPart, files="scatter", shares="plane"):
     """Points with names, in the colours and shapes of their groups.
 
         scatter = Scatter(title="Models", x_label="photos a second", log_x=True, y_label="top-1",

@@ -7,7 +7,7 @@ from functools import cache
 
 from explorer.display.words import natural_key
 from explorer.models.card import ModelCard, TagRow, model_card
-from explorer.models.names import list_models, split_door, split_name, word_on_old_name
+from explorer.models.names import is_model, list_models, split_door, split_name, word_on_old_name
 
 SIZES: dict[str, tuple[float, float]] = {  # parameters, from and below
     "under 5 M": (0, 5e6), "5 to 25 M": (5e6, 25e6), "25 to 100 M": (25e6, 100e6),
@@ -97,8 +97,8 @@ def find_cards(filters: Filters = Filters(), *, sort: str = "name") -> list[Mode
     "top1"
     (highest first); what has no such number comes last."""
     cards, word = all_cards(), filters.search.strip().lower()
-    # whoever knows an old name finds the model of today
-    word = split_name(word)[0] if word_on_old_name(word) else word
+    # whoever knows an old name finds the model of today, and whoever names its weights finds their model
+    word = meant_by(word).partition(".")[0] or word
     pattern = word if any(c in word for c in "*?[") else f"*{word}*"
     if split_door(pattern)[0]:
         return []  # other libraries' models have no card
@@ -112,6 +112,15 @@ def find_cards(filters: Filters = Filters(), *, sort: str = "name") -> list[Mode
         return number is None, sign * (number or 0), natural_key(card.name)
 
     return sorted(found, key=key)
+
+
+def meant_by(search: str) -> str:
+    """The name that a search is, with its tag where it has one; an old name's present one; "" for no name."""
+    name = search.strip().lower()
+    if split_door(name)[0] or not is_model(name):
+        return ""
+    architecture, tag = split_name(name)
+    return ".".join(filter(None, [architecture, tag])) if "." in name or word_on_old_name(name) else name
 
 
 def sort_value(card: ModelCard, what: str) -> float | None:

@@ -1,5 +1,5 @@
-"""The model picker: the families by year, filters,
-the list, the card of one model, and the models to compare.
+"""The model picker: what is asked for, the list and the chart of what fits, the card of one model, and the
+models to compare.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ from html import escape
 from typing import Any
 
 import ipywidgets as W
-import traitlets as t
 
-from explorer.models.card import model_card
-from explorer.models.catalog import FAMILIES
+from explorer.models.card import ModelCard, model_card
 from explorer.models.weights.packaged import names_here
 from explorer.widgets import export
-from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.picker.actions import Actions
+from explorer.widgets.panels.picker.asking import Asking
 from explorer.widgets.panels.picker.finding import (
-    LICENCES,
-    SIZES,
     SORTS,
     Filters,
     all_cards,
     find_cards,
     fitting_tags,
+    meant_by,
     what_to_loosen,
 )
 from explorer.widgets.panels.picker.guide import GUIDE
+from explorer.widgets.panels.picker.published import drawn_text, points
 from explorer.widgets.panels.picker.trained import TrainedHere
 from explorer.widgets.panels.picker.words import (
     COLUMN_TITLES,
@@ -37,19 +36,21 @@ from explorer.widgets.panels.picker.words import (
     COMPARED,
     MEASURED,
     comparison_row,
+    count_line,
     filters_text,
     list_rows,
     listing_lines,
     model_line,
     tag_label,
 )
-from explorer.widgets.panels.work import notes_html, said_html
+from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.card import card_html
 from explorer.widgets.parts.comparison import Comparison
+from explorer.widgets.parts.model_chart import ModelChart
 from explorer.widgets.parts.model_list import ModelList
-from explorer.widgets.parts.timeline import FamilyTimeline
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal
+from explorer.widgets.wishes import name_of_model
 
 log = logging.getLogger(__name__)
 
@@ -58,126 +59,97 @@ MOST_TABLED = 30  # rows of the exported table
 
 class PickerPanel(Panel):
     title = "Model"
-    draw_on = ("model_name", "busy", "compare", "error", "runs")
+    draw_on = ("model_name", "busy", "compare", "error", "beside", "runs")
     guide = GUIDE
 
     def __init__(self, session: Session):
-        # One layout and one style for many controls: each would be a widget of its own, and cost as much.
-        wide, auto = W.Layout(width="auto"), W.Layout(width="auto")
-        aligned = {"description_width": "54px"}
-        self.sort = W.Dropdown(options=[*SORTS.items()], description="Sort by", layout=wide, style=aligned)
-
-        def menu(label: str, options) -> W.Dropdown:
-            return W.Dropdown(options=options, description=label, layout=wide, style=self.sort.style)
-
-        self.search = W.Text(placeholder="resnet, *lite*, vit_*_224 …", description="Search", layout=wide,
-                             continuous_update=True, style=aligned)
-        self.timeline = FamilyTimeline(lock=session.lock, layout=wide)
-        by_year = sorted(FAMILIES.values(), key=lambda f: (f.year, f.title))
-        families = ((f"{f.title} ({f.year})", f.name) for f in by_year)
-        tasks = sorted({f.task for f in by_year})
-        licences = ((text, key) for key, text in LICENCES.items())
-        self.family = menu("Family", [("all families", ""), *families])
-        self.task = menu("Task", [("any task", ""), *zip(tasks, tasks)])
-        self.size = menu("Size", [("any number of parameters", ""), *((size, size) for size in SIZES)])
-        self.licence = menu("Licence", [("any licence", ""), *licences])
-        self.here = W.Checkbox(value=False, description="weights on this computer", indent=False, layout=auto)
-        self.clear = W.Button(description="Clear filters", layout=auto)
-        self.models = ModelList(lock=session.lock, layout=wide)
+        wide, lock = W.Layout(width="auto"), session.lock  # one for all: each is a widget of its own
+        self._opened, self._marked, self._filling, self._entered = "", None, False, ""
+        #: The model whose card is shown; it stays where nothing fits the filters.
+        self.card_of = ""
+        self.asking = Asking(lock, wide, self._filter)
+        self.asking.search.on_enter(lambda text: self.tell(self._enter, text))
+        self.sort = W.Dropdown(options=[*SORTS.items()], description="Sort by", layout=wide,
+                               style=self.asking.family.style)
+        self.models = ModelList(lock=lock, layout=wide)
+        self.models.add_class("vx-grow")
         self.count = W.HTML(layout=wide)
+        self.tag = W.Dropdown(description="Weights", layout=wide, style=self.sort.style)
+        problem = W.HTML(layout=wide, style=self.count.style)
+        self.actions = Actions(session, problem, done=lambda: self.unfold(False), shown=lambda: self.unfolded)
         self.card = W.HTML(layout=wide, style=self.count.style)
-        self.tag = menu("Weights", [])
-        self.open_trained = W.Button(button_style="primary", layout=auto)
-        style = self.open_trained.style
-        self.open_random, self.compare = (W.Button(style=style, layout=auto) for _ in range(2))
-        self.put_beside = W.Button(description="Put beside the first", style=style, layout=auto,
-                                   tooltip="A second model, with trained weights: both follow every photo")
+        self.chart = ModelChart(lock=lock, layout=wide)
         #: One line for the open model, which a dashboard puts on top: it opens this panel, and shuts it.
-        self.opener = W.Button(description="Choose a model ▾", tooltip="Choose another model", style=style,
-                             layout=auto)
+        self.opener = W.Button(description="Choose a model ▾", tooltip="Choose another model",
+                               layout=wide, style=self.actions.open_random.style)
         self.opener.add_class("vx-model-line")
-        self.comparison = Comparison(lock=session.lock, layout=wide)
+        self.comparison = Comparison(lock=lock, layout=wide)
 
-        self._opened, self._compared, self._filling = "", None, False
-        self._asked, self._before = False, None  # a model was asked for here, in place of that one
-        self.problem = W.HTML(layout=wide, style=self.count.style)  # why it could not be opened
         cards = all_cards()
-        self.timeline.show((f.name, f.title, f.year, f.tagline, len(f.names)) for f in by_year)
         self.models.load(COLUMN_TITLES, list_rows(cards))
+        self.chart.load(points(cards.values()))
         # one that opens without a network, until the session has a model: to know it, no library is imported
         self.models.value = next((name.partition(".")[0] for name in names_here()), None)
-
-        menus = _box(W.Box, "vx-filters", [self.family, self.task, self.size, self.licence])
-        find = _box(W.VBox, "vx-find", [self.search, self.timeline, menus,
-                                        _box(W.Box, "vx-line", [self.here, self.clear])])
-        pick = _box(W.VBox, "vx-pick", [self.sort, self.models, self.count, self.tag, _box(W.Box, "vx-line", [
-            self.open_trained, self.open_random, self.put_beside, self.compare]), self.problem])
-        show = _box(W.VBox, "vx-show", [self.card])
-        self.models.add_class("vx-grow")
-        for button in (self.open_trained, self.open_random, self.put_beside, self.compare, self.clear):
-            button.add_class("vx-open")
-        self.body = W.Box([find, pick, show])
+        pick = _column("vx-pick", [self.sort, self.models, self.count, self.tag, self.actions], wide)
+        show, chart = _column("vx-show", [self.card], wide), _column("vx-published", [self.chart], wide)
+        self.body = W.Box([self.asking, pick, chart, show])
         self.body.add_class("vx-picker-body")
-        self.trained = TrainedHere(self._open_own, auto)
+        self.trained = TrainedHere(self.actions.open_own, wide)
         super().__init__(session, [self.trained, self.body, self.comparison])
         self.add_class("vx-picker")
         self.layout.display = "none"
 
-        for control in (self.search, self.family, self.task, self.size, self.licence, self.here, self.sort):
-            control.observe(self._filter, "value")
-        t.link((self.timeline, "selected"), (self.family, "value"))
-        self.models.observe(self._show_model, "value")
+        self.when(self.sort, self._filter)
+        self.when(self.models, self._show_model)
+        self.when(self.tag, self._show_card)
         self.models.on_open(lambda name: self.tell(self._open_row, name))
-        self.tag.observe(self._show_card, "value")
-        self.clear.on_click(lambda _: self._clear())
-        self.open_trained.on_click(lambda _: self._open(pretrained=True))
-        self.open_random.on_click(lambda _: self._open(pretrained=False))
-        self.opener.on_click(lambda _: self.tell(self.unfold, self.layout.display == "none"))
-        self.put_beside.on_click(lambda _: self.tell(self._put_beside))
-        self.compare.on_click(lambda _: self._toggle(self.chosen))
-        self.comparison.on_remove(self._toggle)
+        self.chart.on_pick(lambda name: self.tell(self.select, name))
+        self.opener.on_click(lambda _: self.tell(self._fold))
+        self.comparison.on_remove(self.actions.toggle)
         self.comparison.on_pick(self.select)
         self._filter()
 
-    # --- filters and list ---
+    # --- the list ---
 
-    @property
-    def filters(self) -> Filters:
-        """What the controls ask for."""
-        return Filters(search=self.search.value, family=self.family.value, task=self.task.value,
-                       size=self.size.value, licence=self.licence.value, here=self.here.value)
-
-    def _filter(self, _change=None) -> None:
+    def _filter(self) -> None:
+        """Show what fits: in the list, on the timeline, in the chart."""
         with self.session.lock:
             if self._filling:
                 return
-            filters, sort = self.filters, self.sort.value
+            filters, sort = self.asking.filters, self.sort.value
             found = find_cards(filters, sort=sort)
             names = [card.name for card in found]
-            keep = self.models.value
             column = COLUMNS.index(sort) if sort in COLUMNS else 0
-            value = keep if keep in names else names[0] if names else None
             with self._quietly():
+                keep = self.models.value or self.card_of
+                value = keep if keep in names else names[0] if names else None
                 self.models.show(names, column=column, value=value)
             others = found if not filters.family else find_cards(replace(filters, family=""))
-            self.timeline.light({card.family.name for card in others})
-            total = len(all_cards())
-            self.count.value = (
-                f'<span class="vx-soft" role="status">{len(found)} of {total} models</span>' if found else
-                f'<span role="status">{escape(what_to_loosen(filters))}</span>'
-            )
-            self.clear.disabled = not filters.active()
+            self.asking.timeline.light({card.family.name for card in others})
+            self.chart.light(names)
+            self.chart.note = drawn_text(found, len(all_cards()))
+            self._count()
             self._show_model()
             self.changed()
 
-    def _clear(self) -> None:
-        """Ask for nothing; one new list, not one for each control."""
-        with self.session.lock:
-            with self._quietly():
-                for control in (self.search, self.family, self.task, self.size, self.licence):
-                    control.value = ""
-                self.here.value = False
-            self._filter()
+    def _count(self, more: str = "", *, entered: str = "") -> None:
+        """entered: the search that a second Enter would answer"""
+        self._entered, shown, second = entered, len(self.models.names), bool(self._second)
+        self.count.value = count_line(shown, len(all_cards()), more, second=second) if shown else \
+            f'<span role="status">{escape(what_to_loosen(self.asking.filters))}</span>'
+
+    def _enter(self, text: str) -> None:
+        """Enter in the search: open the model that it names, or the only one that fits; else ask first."""
+        if not text.strip() or not self.models.names:
+            return
+        meant = meant_by(text)
+        if meant:
+            self.select(meant)
+        if meant or len(self.models.names) == 1 or text == self._entered:
+            self.actions.open_best()
+            return
+        self.models.value = self.models.names[0]
+        self._count(f"Enter again opens {self.models.value}, the first of them.", entered=text)
 
     def select(self, name: str) -> None:
         """Show the card of a model, "resnet50" or "resnet50.a1_in1k", whatever the filters hide."""
@@ -186,10 +158,14 @@ class PickerPanel(Panel):
             return  # from another library: it has no card
         with self.session.lock:
             if architecture not in self.models.names:
-                self._clear()
+                self.asking.ask_for_nothing()
             self.models.value = architecture
             if tag and name in {value for _, value in self.tag.options}:
                 self.tag.value = name
+
+    @property
+    def unfolded(self) -> bool:
+        return self.layout.display != "none"
 
     def unfold(self, shown: bool = True) -> None:
         """Show the models to choose from, or leave the page to the photo."""
@@ -198,15 +174,26 @@ class PickerPanel(Panel):
         if shown:
             self._tell_list()
 
+    def _fold(self) -> None:
+        """The reader wants the models, or the photo again."""
+        self.unfold(not self.unfolded)
+        if self.unfolded:
+            self.asking.search.focus()
+
     def _tell_list(self) -> None:
         here = [card.name for card in find_cards(Filters(here=True))]
-        self.models.tell(here=here, opened=self.session.model_name.partition(".")[0])
+        opened, second = (name.partition(".")[0] for name in (self.session.model_name, self._second))
+        self.models.tell(here=here, opened=opened, second=second)
+
+    @property
+    def _second(self) -> str:
+        beside = self.session.beside
+        return beside if isinstance(beside, str) else name_of_model(beside)
 
     def _write_line(self) -> None:
         """The open model in one line: its name, its size, and how good its weights are as published."""
-        shown = self.layout.display != "none"
-        self.opener.description = f"{model_line(self.session.model_name)} {'▴' if shown else '▾'}"
-        self.opener.tooltip = "Back to the photo" if shown else "Choose another model"
+        self.opener.description = f"{model_line(self.session.model_name)} {'▴' if self.unfolded else '▾'}"
+        self.opener.tooltip = "Back to the photo" if self.unfolded else "Choose another model"
 
     # --- the card ---
 
@@ -215,27 +202,26 @@ class PickerPanel(Panel):
         """The name whose card is shown: the architecture's,
         or that of a set of weights which is not its default.
         """
-        name = self.models.value or ""
-        card = all_cards().get(name)
+        card = all_cards().get(self.card_of)
         default = card is None or not card.tags or self.tag.value in (None, card.config.name)
-        return name if default else self.tag.value
+        return self.card_of if default else self.tag.value
 
-    def _show_model(self, _change=None) -> None:
+    def _show_model(self) -> None:
         """Another model, or other filters: its sets of weights, of which one that fits is chosen;
-        and the card.
+        and the card. Where nothing fits, the card stays as it is.
         """
-        with self.session.lock:
-            if self._filling:
-                return
-            card = all_cards().get(self.models.value or "")
-            tags = fitting_tags(card, Filters()) if card else ()
-            fitting = [tag.name for tag in (fitting_tags(card, self.filters) if card else ()) or tags]
-            preferred = [self.tag.value, card.config.name if card else None, *fitting]
-            with self._quietly():
-                value = next((name for name in preferred if name in fitting), None)
-                self.tag.options = [(tag_label(tag), tag.name) for tag in tags]
-                self.tag.value = value
-            self._show_card()
+        if self._filling or self.models.value is None:
+            return
+        self.card_of = self.models.value
+        card = all_cards()[self.card_of]
+        tags = fitting_tags(card, Filters())
+        fitting = [tag.name for tag in fitting_tags(card, self.asking.filters) or tags]
+        preferred = [self.tag.value, card.config.name, *fitting]
+        with self._quietly():
+            value = next((name for name in preferred if name in fitting), None)
+            self.tag.options = [(tag_label(tag), tag.name) for tag in tags]
+            self.tag.value = value
+        self._show_card()
 
     @contextlib.contextmanager
     def _quietly(self):
@@ -248,78 +234,65 @@ class PickerPanel(Panel):
         finally:
             self._filling = before
 
-    def _show_card(self, _change=None) -> None:
-        with self.session.lock:
-            if self._filling:
-                return
-            name, full = self.models.value, self.tag.value
-            for button in (self.open_trained, self.open_random, self.put_beside, self.compare):
-                button.disabled = name is None
-            self.tag.disabled = len(self.tag.options) < 2
-            published = here = False
-            if name is None:
-                self.card.value = ""
-            else:
-                try:
-                    card = model_card(full or name)
-                    published, here = card.published, card.here
-                    self.card.value = card_html(replace(card, name=name))
-                except Exception as error:  # a card is a convenience: the model can be opened without it
-                    log.warning("the card of %s could not be drawn", name, exc_info=error)
-                    published = bool(full)
-                    why = f"{type(error).__name__}: {error}"
-                    self.card.value = notes_html([f"The card of {name} could not be drawn ({why}). "
-                                                  "The model can be opened all the same."])
-            self.open_trained.disabled = self.put_beside.disabled = not published
-            self.open_trained.description = (
-                "Open" if name is None else "No trained weights are published" if not published else
-                "Open with trained weights" if here else "Download trained weights and open"
-            )
-            self.open_random.description = "Open with random weights"
-            self._show_toggle()
-            self.changed()
+    def _show_card(self) -> None:
+        if self._filling or not self.card_of:
+            return
+        name, full = self.card_of, self.tag.value
+        self.tag.disabled = len(self.tag.options) < 2
+        self.tag.tooltip = next((text for text, value in self.tag.options if value == full), "")
+        card: ModelCard | None = None
+        try:
+            card = model_card(full or name)
+            self.card.value = card_html(replace(card, name=name))
+        except Exception as error:  # a card is a convenience: the model can be opened without it
+            log.warning("the card of %s could not be drawn", name, exc_info=error)
+            why = f"{type(error).__name__}: {error}"
+            self.card.value = notes_html([f"The card of {name} could not be drawn ({why}). "
+                                          "The model can be opened all the same."])
+        self.actions.about(full or name, listed=self.chosen, here=card is not None and card.here,
+                           published=bool(full) if card is None else card.published)
+        self.chart.chosen = name
+        self.changed()
 
     def _open_row(self, name: str) -> None:
-        """A row was double-clicked, or Enter pressed on it: with its weights, where some are published."""
+        """A row was double-clicked, or Enter pressed on it."""
         self.models.value = name
-        self._open(pretrained=not self.open_trained.disabled)
+        self.actions.open_best()
 
-    def _open(self, *, pretrained: bool) -> None:
-        if name := self.models.value:
-            wanted = (self.tag.value or name) if pretrained else self.chosen
-            with self.session.lock:
-                self._asked, self._before = True, self.session.model
-                self.session.open_model(wanted, pretrained=pretrained)
+    # --- following the session ---
 
-    def _open_own(self, model: Any) -> None:
-        """A network that was trained here."""
-        with self.session.lock:
-            self._asked, self._before = True, self.session.model
-            self.session.open_model(model)
-
-    def _put_beside(self) -> None:
-        name = self.tag.value or self.models.value
-        if name == self.session.beside:  # once more, after it could not be opened
-            self.session.beside = None
-        self.session.beside = name
-        self.unfold(False)
-
-    # --- comparing ---
-
-    def _toggle(self, name: str) -> None:
-        if not name:
+    def draw(self) -> None:
+        """A model opened from a cell is selected here too, and a download changes its card."""
+        self._show_marks()
+        self.actions.see_what_became()
+        self.trained.draw(self)
+        name = self.session.model_name
+        if name == self._opened:
             return
-        try:
-            self.session.toggle_compare(name)
-        except t.TraitError as error:  # full, by now
-            self.count.value = f'<span role="status">{escape(str(error))}</span>'
+        self._opened = name
+        self._write_line()
+        if self.unfolded:
+            self._tell_list()
+        if name.partition(".")[0] in self.models.names:
+            self.select(name)
+        self._show_card()
 
-    def _show_toggle(self) -> None:
-        ticked, full = self.chosen in self.session.compare, len(self.session.compare) >= MAX_COMPARED
-        self.compare.icon = "check" if ticked else ""
-        add = f"{MAX_COMPARED} models are compared already" if full else "Add to compare"
-        self.compare.description = "Remove from compare" if ticked else add
-        self.compare.disabled = not self.chosen or full and not ticked
+    def _show_marks(self) -> None:
+        """The open model, the second one and those to compare, where any of them is another one."""
+        marked = (self.session.model_name, self._second, self.session.compare)
+        if marked == self._marked:
+            return
+        before, self._marked = self._marked or ("", "", None), marked
+        opened, second, compared = marked
+        kinds = dict.fromkeys(compared, "compared") | {second: "second"} | {opened: "open"}
+        self.chart.mark({name.partition(".")[0]: kind for name, kind in kinds.items()})
+        if compared != before[2]:
+            self._show_comparison()
+            self.actions.show_toggle()
+        if second != before[1]:
+            self._count()
+            if self.unfolded:
+                self._tell_list()
 
     def _show_comparison(self) -> None:
         try:
@@ -329,52 +302,18 @@ class PickerPanel(Panel):
             rows = [[name, *[""] * (len(COMPARED) - 1)] for name in self.session.compare]
         self.comparison.show(COMPARED, rows)
 
-    def draw(self) -> None:
-        """Follow the session: a model opened from a cell is selected here too,
-        and a download changes its card.
-        """
-        if self._compared != self.session.compare:
-            self._compared = self.session.compare
-            self._show_comparison()
-            self._show_toggle()
-        self._see_what_became()
-        self.trained.draw(self)
-        name = self.session.model_name
-        if name == self._opened:
-            return
-        self._opened = name
-        self._write_line()
-        if self.layout.display != "none":
-            self._tell_list()
-        if name.partition(".")[0] in self.models.names:
-            self.select(name)
-        self._show_card()
-
-    def _see_what_became(self) -> None:
-        """Where what was asked for here is there: back to the photo; or say by the buttons why it is not."""
-        wrong = self.session.error
-        if not wrong:
-            self.problem.value = ""
-        there = self.session.model is not self._before
-        if self._asked and (wrong or there):
-            self._asked, self._before = False, None
-            if there:
-                self.unfold(False)
-            elif self.layout.display != "none":
-                self.problem.value = said_html(wrong, wrong=True)
-
     def forget(self) -> None:
-        self._before = None
+        self.actions.forget()
 
     # --- code and figure ---
 
     def code(self) -> str:
         """The list as it is filtered and sorted, the card, and the models to compare."""
-        imports, listed = listing_lines(self.filters, self.sort.value)
+        imports, listed = listing_lines(self.asking.filters, self.sort.value)
         lines = ["import explorer", *imports]
-        if name := self.models.value:
+        if self.card_of:
             lines.append("from explorer.models.card import model_card")
-            lines += ["", f"card = {call('model_card', literal(self.tag.value or name))}"]
+            lines += ["", f"card = {call('model_card', literal(self.tag.value or self.card_of))}"]
         else:
             lines.append("")
         if self.session.compare:
@@ -397,12 +336,12 @@ class PickerPanel(Panel):
 
     def caption(self) -> str:
         order = next(text for text, key in SORTS.items() if key == self.sort.value)
-        listed = [f"Filters: {filters_text(self.filters)}", f"Sorted by {order}"]
+        listed = [f"Filters: {filters_text(self.asking.filters)}", f"Sorted by {order}"]
         parts = [*([] if self.session.compare else listed), MEASURED]
         return ". ".join(parts) + "."
 
 
-def _box(kind: type[W.Box], name: str, children: list[W.Widget]) -> W.Box:
-    box = kind(children, layout=children[0].layout)
-    box.add_class(name)
-    return box
+def _column(name: str, children: list[W.Widget], layout: W.Layout) -> W.VBox:
+    column = W.VBox(children, layout=layout)
+    column.add_class(name)
+    return column

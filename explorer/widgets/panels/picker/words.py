@@ -5,6 +5,7 @@ a line of the drop-down of weights, a row of the comparison.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 
 from explorer.models.card import ModelCard, TagRow, count_text, model_card
 from explorer.models.names import split_door
@@ -12,8 +13,8 @@ from explorer.widgets.panels.picker.finding import LICENCES, Filters, all_cards
 from explorer.widgets.parts.card import default_size, pixels, stated
 from explorer.widgets.snippets import call, literal
 
-COLUMNS = ("parameters", "macs", "top1")
-COLUMN_TITLES = ("params", "mult-adds", "top-1")
+COLUMNS = ("parameters", "macs", "top1", "year")
+COLUMN_TITLES = ("parameters", "multiply-adds", "top-1", "year")
 
 
 def percent(value: float | None) -> str:
@@ -35,17 +36,26 @@ def model_line(name: str) -> str:
     return " · ".join(filter(None, facts))
 
 
-def list_rows(cards: dict[str, ModelCard]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """The rows of the list: name, year, and the numbers of COLUMNS, of which one is shown."""
+def list_rows(cards: dict[str, ModelCard]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The rows of the list: name, and the numbers of COLUMNS, of which one is shown."""
     for name, card in cards.items():
-        numbers = count_text(card.parameters), count_text(card.macs), percent(card.config.top1)
-        yield name, str(card.family.year), numbers
+        counts = count_text(card.parameters), count_text(card.macs)
+        yield name, (*counts, percent(card.config.top1), str(card.family.year))
+
+
+def count_line(shown: int, total: int, more: str = "", *, second: bool = False) -> str:
+    """HTML below the list: how many models are listed, what the signs before a name mean, and `more`."""
+    beside = "▲ beside it · " if second else ""
+    signs = f'<span aria-hidden="true">■ open · {beside}✓ weights on this computer</span>'
+    asks = f"<br>{escape(more)}" if more else ""
+    return (f'<span class="vx-soft"><span role="status">{shown} of {total} models{asks}</span>'
+            f"<br>{signs}</span>")
 
 
 def tag_label(tag: TagRow) -> str:
     """One line of the drop-down of weights."""
     facts = [tag.tag or "(no tag)", percent(tag.top1), f"{tag.input_size[-1]} px", stated(tag.license)]
-    return ", ".join(filter(None, facts)) + (", here" if tag.here else "")
+    return ("✓ " if tag.here else "") + ", ".join(filter(None, facts))
 
 
 COMPARED = ("model", "year", "parameters", "multiply-adds", "top-1", "photo", "last stage", "licence",
