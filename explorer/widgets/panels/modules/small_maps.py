@@ -1,0 +1,111 @@
+"""What a module gave for a photo, as maps [C, H, W] to be drawn, and the small pictures in a graph's boxes."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.inspection.graph.nodes import INPUT, Node
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from explorer.inspection.look.result import Look
+    from explorer.widgets.jobs import Job
+
+SIDE = 36               # pixels of a small picture
+PREFIXES = 0, 1, 2, 4, 5  # tokens that stand for no place: of the class, of distillation, registers
+
+
+@dataclass(frozen=True)
+class Drawable:
+    """Numbers as maps. maps: float32 [C, H, W];  words: what they are and what a picture of them shows"""
+
+    maps: np.ndarray
+    words: str = ""
+
+
+def grid_of(tokens: int) -> tuple[int, int] | None:
+    """(side of a square of places, tokens in front of them) of a row of tokens; None where it is no square."""
+    for prefix in PREFIXES:
+        side = math.isqrt(max(0, tokens - prefix))
+        if side > 2 and side * side == tokens - prefix:
+            return side, prefix
+    return None
+
+
+def drawable(given: Tensor) -> Drawable:
+    """What `look(at=...)` keeps of a module, as maps: of tokens those that stand for places."""
+    numbers = given.float().numpy()
+    if numbers.ndim == 3:
+        return Drawable(numbers)
+    if numbers.ndim == 2:
+        tokens, width = numbers.shape
+        if (grid := grid_of(tokens)) is not None:
+            side, prefix = grid
+            rest = f", without the {prefix} in front" if prefix else ""
+            return Drawable(numbers[prefix:].T.reshape(width, side, side),
+                            f"{tokens} tokens{rest}, as {side} × {side} places: a picture for each of their "
+                            f"{width} numbers.")
+        return Drawable(numbers[None], f"{tokens} rows of {width} numbers, in one picture: they are no places "
+                                       "of the photo.")
+    if numbers.ndim > 3:
+        first = numbers.reshape(-1, *numbers.shape[-2:])
+        return Drawable(first, f"Numbers of shape {' × '.join(map(str, numbers.shape))}: a picture for each of "
+                               f"the {len(first)} sheets of {first.shape[1]} × {first.shape[2]}.")
+    values = numbers.reshape(-1, 1, 1)
+    return Drawable(values, "A vector: one value each, no places of the photo.")
+
+
+def gives_maps(node: Node) -> bool:
+    """Whether a small picture in a node's box shows something: of maps, tokens with places, and the photo."""
+    shape = node.shape
+    if node.path == INPUT:
+        return True
+    if node.operation or not isinstance(shape, tuple) or not shape or shape[0] != 1:
+        return False
+    if len(shape) == 4:
+        return sorted(shape[1:])[1] > 1  # two of three are more than one
+    return len(shape) == 3 and grid_of(shape[1]) is not None
+
+
+def small_maps(model: Any, photo: Any, nodes: Sequence[Node], job: Job) -> dict[str, bytes]:
+    """A PNG of the strongest channel of what each of these nodes gives, {path: bytes}. One pass."""
+    from explorer.inspection.look.looking import look
+
+    modules = [node.path for node in nodes if node.path != INPUT]
+    seen = look(model, photo, at=modules)
+    found = {}
+    for node in nodes:
+        if job.ended():
+            break
+        picture = _input(seen) if node.path == INPUT else _strongest(seen.modules[node.path])
+        if picture is not None:
+            found[node.path] = picture
+    return found
+
+
+def _input(seen: Look) -> bytes:
+    from PIL import Image
+
+    return _png(seen.seen.convert("RGB").resize((2 * SIDE, 2 * SIDE), Image.Resampling.BILINEAR))
+
+
+def _strongest(given: Tensor) -> bytes | None:
+    from explorer.display import draw
+
+    maps = drawable(given).maps
+    if not maps.size:
+        return None
+    return _png(draw.palette_mosaic(maps, limit=1, cell=SIDE, gap=0))
+
+
+def _png(picture: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
