@@ -21,6 +21,9 @@ SORTS = (
     ("linear", ("linear", "matmul", "mlp")),
     ("resampling", ("upsample", "interpol", "shuffle", "resize")),
 )
+#: Blocks that are known for what they do as a whole; other blocks are "block".
+WHOLE = (("normalisation", ("batchnorm", "layernorm", "groupnorm")), ("pooling", ("pool2d",)),
+         ("attention", ("attention", "attn")))
 
 
 @dataclass(eq=False)
@@ -72,11 +75,10 @@ class Node:
         """
         if self.path in (INPUT, OUTPUT):
             return "data"
-        if self.opens:
-            return "block"
         kind = self.kind.lower()
-        found = next((sort for sort, parts in SORTS if any(part in kind for part in parts)), "")
-        return found or ("operation" if self.operation else "other")
+        known = WHOLE if self.opens else SORTS
+        found = next((sort for sort, parts in known if any(part in kind for part in parts)), "")
+        return found or ("block" if self.opens else "operation" if self.operation else "other")
 
     @property
     def settings(self) -> str:

@@ -9,7 +9,7 @@ from explorer.inspection.graph.layered import Box, Point, layered
 from explorer.inspection.graph.levels import Level
 from explorer.inspection.graph.nodes import Edge, Node
 
-LETTER = 6.3   # pixels that a letter of a box's text takes, about
+LETTER = 7.0   # pixels that a letter of a box's text takes, about
 PAD, HEAD = 12.0, 26.0  # around what an opened block holds; above it, for its name
 LONGEST = 44   # letters of a line in a box
 PICTURE = 36.0  # the side of a small picture in a box, in pixels
@@ -111,7 +111,7 @@ def _inside(level: Level, opened: Collection[str], level_of: Callable[[str], Lev
         if node.opens and node.path in opened:
             drawing, enters, leaves = _inside(level_of(node.path), opened, level_of, pictured,
                                               over=(HEAD, PAD))
-            named = LETTER * len(lines_of(node)[0]) + 2 * PAD
+            named = LETTER * len("  ".join(lines_of(node))) + 2 * PAD
             left = max(PAD, named - enters)  # the wires come in behind the name
             middle = (left + drawing.width + PAD) / 2
             drawings[node.path] = drawing, left

@@ -29,14 +29,20 @@ function render({ model, el }) {
   const percent = tool("100 %", "As large as it was drawn", () => zoom(1));
   tool("+", "Larger", () => zoom(scale * STEP));
   tool("Fit", "All of it at once", () => fit());
-  if (document.fullscreenEnabled) tool("⛶", "The whole screen", () => {
-    document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen();
-  });
-  const box = make("div", "vx-graph-box", root), ground = make("div", "vx-graph-ground", box);
+  if (document.fullscreenEnabled) {
+    const whole = tool("", "The whole screen", () => {
+      document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen();
+    });
+    draw("path", draw("svg", whole, { viewBox: "0 0 12 12", width: 12, height: 12, "aria-hidden": "true" }),
+      { d: "M1 4V1h3M8 1h3v3M11 8v3H8M4 11H1V8", fill: "none", stroke: "currentColor", "stroke-width": 1.5 });
+  }
+  const stage = make("div", "vx-graph-stage", root), box = make("div", "vx-graph-box", stage), ground = make("div", "vx-graph-ground", box);
   const svg = draw("svg", ground, { role: "tree", class: "vx-graph-svg" });
   // opened blocks lie below the wires, what is closed above them
   const blocks = draw("g", svg, { role: "presentation" }), wires = draw("g", svg, { "aria-hidden": "true" });
   const nodes = draw("g", svg, { role: "presentation" });
+  const overview = draw("svg", stage, { class: "vx-graph-overview", "aria-hidden": "true" });
+  const small = draw("g", overview), lens = draw("rect", overview, { class: "vx-graph-lens", rx: 8 });
   const empty = make("div", "vx-graph-empty", root), said = make("div", "vx-graph-said", root);
   said.id = `vx-graph-${Math.random().toString(36).slice(2)}`;
   svg.setAttribute("aria-describedby", said.id);
@@ -141,11 +147,13 @@ function render({ model, el }) {
     box.scrollLeft += now.left + px * scale - seen.left - x;
     box.scrollTop += now.top + py * scale - seen.top - y;
     paint();
+    outline();
   }
   function fit() {
     scale = clamp(Math.min(box.clientWidth / (given.width + 36), box.clientHeight / (given.height + 28), 1), LEAST, MOST);
     size();
     paint();
+    outline();
   }
   function first() {                                     // all of its width, as long as that can be read
     scale = clamp(box.clientWidth / (given.width + 36), READABLE, 1);
@@ -169,6 +177,32 @@ function render({ model, el }) {
     box.scrollLeft += along(left, width, box.clientWidth);
   }
 
+  // --- the overview: all of it, and which part is in the window -------------------------------------------------
+  function outline() {
+    small.replaceChildren();
+    const high = box.clientHeight - 20, [w, h] = [given.width + 36, given.height + 28], wide = (w * high) / h;
+    overview.toggleAttribute("hidden", !(h * scale > 1.4 * box.clientHeight && wide >= 14 && wide <= box.clientWidth / 5));
+    if (overview.hasAttribute("hidden")) return;
+    overview.setAttribute("viewBox", `-18 -14 ${w} ${h}`);
+    Object.assign(overview.style, { width: `${wide}px`, height: `${high}px` });
+    for (const { x, y, width, height, sort, opened } of given.boxes)
+      draw("rect", small, { x, y, width, height, rx: 6, "data-sort": sort, "data-opened": opened });
+    look();
+  }
+  function look() {
+    const { left, top } = placeOf({ x: -18, y: -14, width: 0, height: 0 }), [w, h] = [box.clientWidth / scale, box.clientHeight / scale];
+    const from = clamp(-left / scale, 0, given.width + 36), start = clamp(-top / scale, 0, given.height + 28);
+    for (const [key, value] of Object.entries({ x: from - 18, y: start - 14, width: Math.min(w, given.width + 36 - from),
+      height: Math.min(h, given.height + 28 - start) })) lens.setAttribute(key, Math.max(0, value));
+  }
+  const jump = (event) => {
+    const seen = overview.getBoundingClientRect();
+    box.scrollTop = ((event.clientY - seen.top) / seen.height) * box.scrollHeight - box.clientHeight / 2;
+    box.scrollLeft = ((event.clientX - seen.left) / seen.width) * box.scrollWidth - box.clientWidth / 2;
+  };
+  on(overview, "pointerdown", (event) => { event.preventDefault(); overview.setPointerCapture(event.pointerId); jump(event); });
+  on(overview, "pointermove", (event) => { if (event.buttons) jump(event); });
+
   // --- what Python sent -------------------------------------------------------------------------------------
   const guarded = (act) => (...args) => {
     try { return act(...args); } catch (error) {
@@ -184,7 +218,7 @@ function render({ model, el }) {
     at = new Map(given.boxes.map((one) => [one.path, one]));
     for (const known of [made, grounds, strung]) { known.forEach((node) => node.remove()); known.clear(); }
     const any = given.boxes.length > 0;
-    box.hidden = bar.hidden = !any;
+    stage.hidden = bar.hidden = !any;
     empty.hidden = any;
     empty.textContent = given.message || "No graph yet.";
     said.textContent = any ? [given.said, KEYS].filter(Boolean).join(" ") : "";
@@ -208,6 +242,7 @@ function render({ model, el }) {
       if (anchor.opened) bring(anchor);
     }
     paint();
+    outline();
     if (!another) move(old);
     if (held) nodeOf(focused)?.focus({ preventScroll: true });
   });
@@ -333,10 +368,17 @@ function render({ model, el }) {
   });
   for (const type of ["pointerup", "pointercancel"]) on(box, type, () => { grip = null; box.classList.remove("vx-graph-held"); });
   on(box, "scroll", () => {
-    if (given.boxes.length > WHOLE && !queued) queued = requestAnimationFrame(guarded(() => { queued = 0; paint(); }));
+    if (!queued) queued = requestAnimationFrame(guarded(() => {
+      queued = 0;
+      if (given.boxes.length > WHOLE) paint();
+      look();
+    }));
   });
   const observer = new ResizeObserver(guarded(() => {
-    if (fresh && box.clientWidth && given.boxes.length) { fresh = false; first(); paint(); }
+    if (!box.clientWidth || !given.boxes.length) return;
+    if (fresh) { fresh = false; first(); }
+    paint();
+    outline();
   }));
   observer.observe(box);
 

@@ -13,7 +13,7 @@ const NAMES = {
   scale: ["Scale", { own: "each channel its own", shared: "shared by all" }],
   colormap: ["Colours", { viridis: "viridis", magma: "magma", grey: "grey", coolwarm: "blue to red around zero" }],
 };
-const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ROOM = 430, ZOOM = 336;
+const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ZOOM = 336;
 
 const show = (x) => (!isFinite(x) ? "–" : x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : String(+x.toPrecision(3)));
 
@@ -143,7 +143,7 @@ function render({ model, el }) {
       const wide = w >= maps.width ? w - (w % maps.width) : w;
       const high = Math.max(1, Math.round(wide * ratio)), columns = Math.max(1, Math.floor((width + GAP) / (wide + GAP)));
       const rows = Math.ceil(maps.count / columns);
-      if (w <= least || rows * (high + GAP) <= ROOM) {
+      if (w <= least || rows * (high + GAP) <= model.get("room")) {
         return { wide, high, columns: Math.min(columns, maps.count), rows };
       }
     }

@@ -23,7 +23,8 @@ from explorer.widgets.snippets import call, literal
 if TYPE_CHECKING:
     from explorer.inspection.look.result import Look
 
-STRONGEST = 48  # channels that are shown at first
+STRONGEST = 40  # channels that are shown at first
+ROOM = 260      # pixels that their pictures are high together: what is below stays in sight
 ASK = "Click a module in the graph or in the tree: what it gives for this photo appears here."
 UNEXPECTED = "What this module gives could not be shown ({problem})."
 
@@ -54,7 +55,7 @@ class GivenPanel(Panel):
 
     def make(self) -> None:
         self.about = W.HTML()
-        self.mosaic = FeatureMosaic(sort="strength")
+        self.mosaic = FeatureMosaic(sort="strength", room=ROOM)
         self.work = self.line(Work, long=False, sentence=partial(sentence_of, unexpected=UNEXPECTED))
         self.every = W.Checkbox(description="all channels", value=False, indent=False,
                                 layout=W.Layout(width="auto"))
@@ -176,4 +177,4 @@ def _look_at(look: Look, model: Any, path: str, ran: Ran, _job: Job) -> Given:
     from explorer.inspection.look.looking import look as look_at
 
     seen = look_at(model, look.image, at=[path])
-    return Given(path, seen, drawable(seen.modules[path]), ran)
+    return Given(path, seen, drawable(seen.modules[path], seen.input.shape[-2:]), ran)

@@ -47,6 +47,7 @@ class GraphPanel(Panel):
     def __init__(self, session: Session):
         self.drawn: Drawn | None = None
         self._known: WeakKeyDictionary[Any, Drawn] = WeakKeyDictionary()  # of each model, as it was left
+        self.pictures: Mapping[str, bytes] = {}  # those in the boxes, by the paths of the nodes
         self._of: Any = None                 # the model whose drawing is shown, or is being made
         self._pictured: tuple | None = None  # the look, and the paths, whose pictures are shown
         super().__init__(session)
@@ -66,7 +67,7 @@ class GraphPanel(Panel):
         if session.tree is None or model is None:
             return
         if model is not self._of:
-            self._of, self.drawn, self._pictured = model, None, None
+            self._of, self.drawn, self._pictured, self.pictures = model, None, None, {}
             self.work.say("")
             self.view.selected = ""
             self.view.clear(" ")
@@ -139,11 +140,13 @@ class GraphPanel(Panel):
         self.small.start(partial(small_maps, session.model, session.image, nodes), self._show_pictures)
 
     def _show_pictures(self, found: Mapping[str, bytes]) -> None:
+        self.pictures = found
         self.view.picture(found)
 
     def forget(self) -> None:
         self._known.clear()
         self.drawn = self._of = self._pictured = None
+        self.pictures = {}
 
     # --- code and figure ------------------------------------------------------------------------------
 
@@ -157,7 +160,9 @@ class GraphPanel(Panel):
     def figure(self) -> Any:
         from explorer.inspection.graph.chart import graph_figure
 
-        return None if self.drawn is None else graph_figure(self.drawn.layout)
+        if self.drawn is None:
+            return None
+        return graph_figure(self.drawn.layout, self.pictures, title=self.heading())
 
     def caption(self) -> str:
         if self.drawn is None:
@@ -179,7 +184,7 @@ def _begin(model: Any, _job: Job) -> Drawn:
 def _laid_out(wiring: Graph, opened: tuple[str, ...], before: Drawn | None, _job: Job) -> Drawn:
     """What is drawn with these blocks open; as before, and why, where that would be too much."""
     opened = tuple(dict.fromkeys(opened))
-    layout = wiring.layout(opened, most=MOST, pictured=gives_maps)
+    layout = wiring.layout(opened, most=MOST, pictured=partial(gives_maps, wiring.input_shape[-2:]))
     if before is not None and len(layout.boxes) > max(MOST_DRAWN, len(before.layout.boxes)):
         why = (f"With that block open there would be {counted(len(layout.boxes), 'box', 'boxes')}: more than "
                f"{MOST_DRAWN:,} are not drawn. Close others first.")

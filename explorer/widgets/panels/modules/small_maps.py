@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.inspection.graph.nodes import INPUT, Node
+from explorer.models.doors.maps import map_layout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from explorer.inspection.look.result import Look
     from explorer.widgets.jobs import Job
 
+Sides = tuple[int, int]  # (height, width) of what the network reads
 SIDE = 36               # pixels of a small picture
 PREFIXES = 0, 1, 2, 4, 5  # tokens that stand for no place: of the class, of distillation, registers
 
@@ -39,11 +41,14 @@ def grid_of(tokens: int) -> tuple[int, int] | None:
     return None
 
 
-def drawable(given: Tensor) -> Drawable:
+def drawable(given: Tensor, photo: Sides) -> Drawable:
     """What `look(at=...)` keeps of a module, as maps: of tokens those that stand for places."""
     numbers = given.float().numpy()
     if numbers.ndim == 3:
-        return Drawable(numbers)
+        count, high, wide = numbers.shape
+        known = high * wide == 1 or map_layout(numbers.shape, photo) == "NCHW"
+        return Drawable(numbers, "" if known else f"{count} sheets of {high} × {wide} numbers, in one picture each: "
+                                                  "their rows and columns are no places of the photo.")
     if numbers.ndim == 2:
         tokens, width = numbers.shape
         if (grid := grid_of(tokens)) is not None:
@@ -62,7 +67,7 @@ def drawable(given: Tensor) -> Drawable:
     return Drawable(values, "A vector: one value each, no places of the photo.")
 
 
-def gives_maps(node: Node) -> bool:
+def gives_maps(photo: Sides, node: Node) -> bool:
     """Whether a small picture in a node's box shows something: of maps, tokens with places, and the photo."""
     shape = node.shape
     if node.path == INPUT:
@@ -70,7 +75,7 @@ def gives_maps(node: Node) -> bool:
     if node.operation or not isinstance(shape, tuple) or not shape or shape[0] != 1:
         return False
     if len(shape) == 4:
-        return sorted(shape[1:])[1] > 1  # two of three are more than one
+        return map_layout(shape[1:], photo) != ""
     return len(shape) == 3 and grid_of(shape[1]) is not None
 
 
@@ -84,7 +89,8 @@ def small_maps(model: Any, photo: Any, nodes: Sequence[Node], job: Job) -> dict[
     for node in nodes:
         if job.ended():
             break
-        picture = _input(seen) if node.path == INPUT else _strongest(seen.modules[node.path])
+        given = seen.modules.get(node.path)
+        picture = _input(seen) if given is None else _strongest(given, seen.input.shape[-2:])
         if picture is not None:
             found[node.path] = picture
     return found
@@ -96,10 +102,10 @@ def _input(seen: Look) -> bytes:
     return _png(seen.seen.convert("RGB").resize((2 * SIDE, 2 * SIDE), Image.Resampling.BILINEAR))
 
 
-def _strongest(given: Tensor) -> bytes | None:
+def _strongest(given: Tensor, photo: Sides) -> bytes | None:
     from explorer.display import draw
 
-    maps = drawable(given).maps
+    maps = drawable(given, photo).maps
     if not maps.size:
         return None
     return _png(draw.palette_mosaic(maps, limit=1, cell=SIDE, gap=0))
