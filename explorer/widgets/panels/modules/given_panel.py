@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
@@ -13,7 +14,7 @@ from explorer.inspection.graph.nodes import INPUT, OUTPUT, Node
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.modules.guide import GIVEN
-from explorer.widgets.panels.modules.small_maps import Drawable, drawable
+from explorer.widgets.panels.modules.small_maps import Drawable, drawable, has_places
 from explorer.widgets.panels.ran import Ran, ran_on
 from explorer.widgets.panels.work import Work
 from explorer.widgets.parts.mosaic import FeatureMosaic
@@ -21,6 +22,7 @@ from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal
 
 if TYPE_CHECKING:
+    from explorer.inspection.graph.result import Graph
     from explorer.inspection.look.result import Look
 
 STRONGEST = 40  # channels that are shown at first
@@ -31,7 +33,7 @@ UNEXPECTED = "What this module gives could not be shown ({problem})."
 
 @dataclass(frozen=True)
 class Given:
-    """What a module gave. seen: None where the photo itself is shown;  all: how many maps there are"""
+    """What a module gave. seen: the look that kept it;  shown: the same as maps;  ran: what it was asked of"""
 
     path: str
     seen: Look
@@ -48,6 +50,7 @@ class GivenPanel(Panel):
 
     def __init__(self, session: Session):
         self.path, self.node = "", None
+        self.wiring: Graph | None = None
         self.given: Given | None = None
         self._asked: tuple | None = None  # the look and the path that were asked for last
         super().__init__(session)
@@ -63,10 +66,13 @@ class GivenPanel(Panel):
         self.on_choice(self.every)
         self.mosaic.observe(lambda _: self.changed(), ["sort", "scale", "colormap", "selected"])
 
-    def choose(self, path: str, node: Node | None) -> None:
-        """Another module is selected; "" for none. node: what the graph knows of it, None of one outside."""
+    def choose(self, path: str, wiring: Graph | None, node: Node | None) -> None:
+        """Another module is selected; "" for none.
+
+        wiring: the network's graph, None while there is none;  node: what it knows of the module, folded perhaps
+        """
         with self.session.lock:
-            self.path, self.node = path, node
+            self.path, self.wiring, self.node = path, wiring, node
             self._redraw()
 
     def draw(self) -> None:
@@ -79,23 +85,27 @@ class GivenPanel(Panel):
         elif self._asked is None or self._asked[0] is not look or self._asked[1] != path:
             self._asked = look, path
             self.work.say("")
-            self.work.start(partial(_look_at, look, self.session.model, path, ran_on(self.session)), self._show,
-                            doing=f"Looking at what {path} gives")
+            places = self.wiring is None or has_places(self.wiring.input_shape[-2:], self.node)
+            self.work.start(partial(_look_at, look, self.session.model, path, ran_on(self.session), places),
+                            self._show, doing=f"Looking at what {path.removeprefix('/')} gives")
         elif self.given is not None:
             self._show_maps()
 
     def _refusal(self) -> str:
         """Why there is nothing to show of the selected node; "" where there is."""
         node = self.node
-        if node is None or self.path == INPUT:
+        if self.wiring is None or self.path == INPUT:
             return ""
+        if node is None:
+            return (f"{escape(self.path)} is not called in this pass: either it only holds others, which are called "
+                    "one by one, or this network does without it. Select a module in it.")
         if self.path == OUTPUT:
             return "These are the answers of the network: they stand above, beside the photo."
         if node.operation:
-            return (f"{node.name} is an operation between modules, and has no name of its own to look at: select "
+            return (f"{escape(node.name)} is an operation between modules, and has no name of its own to look at: select "
                     "what it reads, or what reads it.")
         if not isinstance(node.shape, tuple):
-            return (f"{self.path} gives {node.shape_text or 'no tensor'}, and no single tensor: open it, and "
+            return (f"{escape(self.path)} gives {node.shape_text or 'no tensor'}, and no single tensor: open it, and "
                     "select a module in it.")
         return ""
 
@@ -167,14 +177,14 @@ class GivenPanel(Panel):
         return f"{self.given.ran.about} {self.given.shown.words} {note[:1].upper()}{note[1:]}.".replace("  ", " ")
 
     def forget(self) -> None:
-        self.given = self._asked = self.node = None
+        self.given = self._asked = self.node = self.wiring = None
 
 
-def _look_at(look: Look, model: Any, path: str, ran: Ran, _job: Job) -> Given:
+def _look_at(look: Look, model: Any, path: str, ran: Ran, places: bool, _job: Job) -> Given:
     if path == INPUT:
         return Given(path, look, Drawable(look.input.numpy(), "What the network reads: red, green and blue, "
                                                               "normalised."), ran)
     from explorer.inspection.look.looking import look as look_at
 
     seen = look_at(model, look.image, at=[path])
-    return Given(path, seen, drawable(seen.modules[path], seen.input.shape[-2:]), ran)
+    return Given(path, seen, drawable(seen.modules[path], places=places), ran)

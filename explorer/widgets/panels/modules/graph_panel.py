@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,9 @@ class GraphPanel(Panel):
     draw_on = ("tree", "look")
     guide = GRAPH
 
-    def __init__(self, session: Session):
+    def __init__(self, session: Session, picked: Callable[[], None]):
+        """picked: called under the lock when another node is selected, `view.selected`."""
+        self.picked = picked
         self.drawn: Drawn | None = None
         self._known: WeakKeyDictionary[Any, Drawn] = WeakKeyDictionary()  # of each model, as it was left
         self.pictures: Mapping[str, bytes] = {}  # those in the boxes, by the paths of the nodes
@@ -58,6 +60,7 @@ class GraphPanel(Panel):
         self.work = self.line(Work, long=False, sentence=partial(sentence_of, unexpected=UNEXPECTED))
         self.small = self.line()
         self.view.on_open(self.open_block)
+        self.when(self.view, self.picked, "selected")
         self.fill([self.work.progress, self.work.message, self.view])
 
     # --- what is drawn --------------------------------------------------------------------------------

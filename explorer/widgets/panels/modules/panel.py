@@ -19,29 +19,28 @@ MOST_ROWS = 48  # in the exported table: as many levels as fit
 
 
 class ModulesPanel(Panel):
-    name = "Modules"
+    title = "Modules"
     draw_on = ("tree",)
     guide = TREE
 
     def __init__(self, session: Session):
         self.tree = ModuleTree()
         self.note = W.HTML()
-        self.graph, self.given = GraphPanel(session), GivenPanel(session)
+        self.graph, self.given = GraphPanel(session, self._in_graph), GivenPanel(session)
         self._shown = None
         beside = W.VBox([self.given, self.note, self.tree])
         beside.add_class("vx-modules-beside")
         self.columns = W.Box([self.graph, beside])
         self.columns.add_class("vx-modules")
         super().__init__(session, [self.columns])
+        self.children = [self.columns]
+        beside.children = [self.given, *self._bar(), self.note, self.tree]  # each with its own bar
         self.when(self.tree, self._in_tree, "selected")
 
     def seen(self, in_front: bool) -> None:
         with self.session.lock:
             for panel in (self.graph, self.given):
-                first = in_front and not panel.built
                 panel.seen(in_front)
-                if first and panel is self.graph:
-                    self.when(panel.view, self._in_graph, "selected")
             super().seen(in_front)
 
     def wait(self, timeout: float | None = 120) -> bool:
@@ -51,12 +50,13 @@ class ModulesPanel(Panel):
 
     def _in_tree(self) -> None:
         """A module was selected in the tree: the graph opens at it."""
-        path = self.tree.selected or ""
-        if self.graph.built and path != module_of(self.graph.view.selected):
+        path = self.tree.selected  # None: what the graph has selected is no module
+        here = self.graph.view.selected if self.graph.built else None
+        if path is not None and here is not None and (path != module_of(here) or here and not path):
             self.graph.view.selected = path
             if path:
                 self.graph.reveal(path)
-            self.given.choose(path, self.graph.node(path))
+            self._give(path)
         self.changed()
 
     def _in_graph(self) -> None:
@@ -65,7 +65,15 @@ class ModulesPanel(Panel):
         module = module_of(path)
         if module != (self.tree.selected or "") and (not module or module in self.tree.paths):
             self.tree.selected = module or None
-        self.given.choose(path, self.graph.node(path))
+        self._give(path)
+
+    def _give(self, path: str) -> None:
+        drawn = self.graph.drawn
+        self.given.choose(path, None if drawn is None else drawn.graph, self.graph.node(path))
+
+    def forget(self) -> None:
+        self.graph.close()
+        self.given.close()
 
     def draw(self) -> None:
         tree = self.session.tree

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.inspection.graph.nodes import INPUT, Node
+from explorer.inspection.graph.nodes import INPUT, OUTPUT, Node
 from explorer.models.doors.maps import map_layout
 
 if TYPE_CHECKING:
@@ -41,14 +41,16 @@ def grid_of(tokens: int) -> tuple[int, int] | None:
     return None
 
 
-def drawable(given: Tensor, photo: Sides) -> Drawable:
-    """What `look(at=...)` keeps of a module, as maps: of tokens those that stand for places."""
+def drawable(given: Tensor, *, places: bool = True) -> Drawable:
+    """What `look(at=...)` keeps of a module, as maps: of tokens those that stand for places.
+
+    places: whether the rows and columns of [C, H, W] are those of the photo
+    """
     numbers = given.float().numpy()
     if numbers.ndim == 3:
         count, high, wide = numbers.shape
-        known = high * wide == 1 or map_layout(numbers.shape, photo) == "NCHW"
-        return Drawable(numbers, "" if known else f"{count} sheets of {high} × {wide} numbers, in one picture each: "
-                                                  "their rows and columns are no places of the photo.")
+        return Drawable(numbers, "" if places else f"{count} sheets of {high} × {wide} numbers, a picture each: "
+                                                   "their rows and columns are no places of the photo.")
     if numbers.ndim == 2:
         tokens, width = numbers.shape
         if (grid := grid_of(tokens)) is not None:
@@ -72,11 +74,19 @@ def gives_maps(photo: Sides, node: Node) -> bool:
     shape = node.shape
     if node.path == INPUT:
         return True
-    if node.operation or not isinstance(shape, tuple) or not shape or shape[0] != 1:
+    if node.operation or node.path == OUTPUT or not isinstance(shape, tuple) or shape[:1] != (1,):
         return False
     if len(shape) == 4:
         return map_layout(shape[1:], photo) != ""
     return len(shape) == 3 and grid_of(shape[1]) is not None
+
+
+def has_places(photo: Sides, node: Node | None) -> bool:
+    """Whether the rows and columns of what a node gives are those of the photo; so is what is not known."""
+    shape = None if node is None else node.shape
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[2:] == (1, 1):
+        return True
+    return map_layout(shape[1:], photo) != ""
 
 
 def small_maps(model: Any, photo: Any, nodes: Sequence[Node], job: Job) -> dict[str, bytes]:
@@ -90,7 +100,7 @@ def small_maps(model: Any, photo: Any, nodes: Sequence[Node], job: Job) -> dict[
         if job.ended():
             break
         given = seen.modules.get(node.path)
-        picture = _input(seen) if given is None else _strongest(given, seen.input.shape[-2:])
+        picture = _input(seen) if given is None else _strongest(given)
         if picture is not None:
             found[node.path] = picture
     return found
@@ -102,10 +112,10 @@ def _input(seen: Look) -> bytes:
     return _png(seen.seen.convert("RGB").resize((2 * SIDE, 2 * SIDE), Image.Resampling.BILINEAR))
 
 
-def _strongest(given: Tensor, photo: Sides) -> bytes | None:
+def _strongest(given: Tensor) -> bytes | None:
     from explorer.display import draw
 
-    maps = drawable(given, photo).maps
+    maps = drawable(given).maps
     if not maps.size:
         return None
     return _png(draw.palette_mosaic(maps, limit=1, cell=SIDE, gap=0))
