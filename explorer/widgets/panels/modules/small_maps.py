@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Sides = tuple[int, int]  # (height, width) of what the network reads
 SIDE = 36               # pixels of a small picture
+MOST = 200              # small pictures at once, about 1.5 kB each
 PREFIXES = 0, 1, 2, 4, 5  # tokens that stand for no place: of the class, of distillation, registers
 
 
@@ -93,6 +94,7 @@ def small_maps(model: Any, photo: Any, nodes: Sequence[Node], job: Job) -> dict[
     """A PNG of the strongest channel of what each of these nodes gives, {path: bytes}. One pass."""
     from explorer.inspection.look.looking import look
 
+    nodes = nodes[:MOST]
     modules = [node.path for node in nodes if node.path != INPUT]
     seen = look(model, photo, at=modules)
     found = {}
