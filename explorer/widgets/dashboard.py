@@ -27,7 +27,7 @@ from explorer.widgets.panels.explain.tab import ExplainTab
 from explorer.widgets.panels.images import ImagesPanel
 from explorer.widgets.panels.learn.panel import FinetunePanel
 from explorer.widgets.panels.learn.started import Newcomers
-from explorer.widgets.panels.modules import ModulesPanel
+from explorer.widgets.panels.modules.panel import ModulesPanel
 from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs.panel import RunsPanel

@@ -11,8 +11,10 @@ import torchvision
 from torch import fx, nn
 
 import explorer
+from explorer.inspection.graph.chart import graph_figure
 from explorer.inspection.graph.layered import Box, layered
-from explorer.inspection.graph.nodes import INPUT, OUTPUT
+from explorer.inspection.graph.nodes import INPUT, OUTPUT, Node
+from explorer.inspection.graph.opening import first_sight
 from explorer.inspection.graph.placing import Layout
 from tests.html import parse
 
@@ -361,3 +363,56 @@ def test_a_detector_has_a_graph_with_a_call_of_the_head_a_level():
     graph = explorer.graph(model)
     assert any(node.path.endswith(":5") for node in graph.nodes)
     assert any(edge.target == OUTPUT for edge in graph.edges)
+
+
+# --- what a drawing tells at first sight ----------------------------------------------------------------
+
+
+def test_skip_connections_are_edges_beside_a_longer_way():
+    wiring = explorer.graph("resnet18", 64)
+    same, halved = wiring.level("layer2.1"), wiring.level("layer2.0")
+    assert {target for _, target in same.skips} == {"layer2.1/add"} and len(same.skips) == 1
+    assert not halved.skips  # two ways, and none of them has nothing on it
+    skipped = [wire.edge.target for wire in wiring.layout(["layer2.1"]).wires if wire.skips]
+    assert skipped == ["layer2.1/add"]
+    assert len(explorer.graph("unet", 64).level().skips) >= 3  # from the encoder's depths to the decoder's
+
+
+@pytest.mark.parametrize("kind, sort", [
+    ("Conv2dSame", "convolution"), ("BatchNormAct2d", "normalisation"), ("ReLU", "activation"), ("Linear", "linear"),
+    ("MaxPool2d", "pooling"), ("softmax", "activation"), ("Attention", "attention"), ("Upsample", "resampling"),
+    ("Whatever", "other"),
+])
+def test_what_a_node_does_is_known_by_its_class(kind, sort):
+    assert Node("a", kind).sort == sort
+
+
+def test_blocks_and_operations_are_told_from_modules():
+    assert Node("a", "ConvNeXtStage", opens=True).sort == "block" and Node("a", "BatchNormAct2d", opens=True).sort \
+        == "normalisation"
+    assert Node("a/add", "add", operation=True).sort == "operation" and Node(INPUT, "input").sort == "data"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "vit_tiny_patch16_224", "densenet121"])
+def test_at_first_sight_a_block_with_a_skip_connection_is_open_and_few_boxes_are_drawn(name):
+    wiring = explorer.graph(name)
+    layout = wiring.layout(first_sight(wiring))
+    assert any(wire.skips for wire in layout.wires) and len(layout.boxes) <= 60
+
+
+def test_of_a_long_level_the_first_nodes_are_drawn():
+    net = nn.Sequential(*(nn.Conv2d(1, 1, 1 + 2 * (i % 2), padding=i % 2) for i in range(30)))
+    wiring = explorer.graph(net, (1, 8, 8))
+    assert len(wiring.layout(most=10).boxes) == 10 and len(wiring.layout().boxes) == 32
+
+
+def test_the_chart_of_a_graph_has_its_names_and_shapes():
+    wiring = explorer.graph("resnet18", 64)
+    figure = graph_figure(wiring.layout(), title="resnet18")
+    texts = [text.get_text() for text in (*figure.axes[0].texts, *figure.texts)]
+    assert {"conv1", "64 × 32 × 32", "resnet18"} <= set(texts)
+
+
+def test_the_blocks_around_a_node_are_named_from_the_inside():
+    wiring = explorer.graph("resnet18", 64)
+    assert wiring.around("layer1.0.conv1") == ("layer1.0", "layer1") and wiring.around("conv1") == ()

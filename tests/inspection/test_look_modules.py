@@ -55,3 +55,11 @@ def test_a_name_of_no_module_is_answered_by_the_nearest(net):
     for name, words in (("module.O", "Did you mean"), ("module.3:2", "does not run so often")):
         with pytest.raises(ValueError, match=words):
             explorer.look(net, PHOTO, at=name)
+
+
+def test_a_map_with_as_many_channels_as_rows_lies_as_it_does_in_a_wide_photo():
+    unet = explorer.create_model("unet", backbone="resnet18", num_classes=3).eval()
+    seen = explorer.look(unet, PHOTO.resize((451, 300)), at=["encoder.act1", "encoder.maxpool"])
+    first, pooled = seen.modules["encoder.act1"], seen.modules["encoder.maxpool"]
+    assert pooled.shape[0] == pooled.shape[1] != pooled.shape[2]
+    assert torch.equal(unet.encoder.maxpool(first[None])[0], pooled)

@@ -101,7 +101,7 @@ def test_a_caption_names_model_photo_and_preprocessing(ready, name):
 
 def test_without_a_model_and_a_photo_there_is_neither_code_nor_figure():
     from explorer.widgets.panels.images import ImagesPanel
-    from explorer.widgets.panels.modules import ModulesPanel
+    from explorer.widgets.panels.modules.panel import ModulesPanel
     from explorer.widgets.panels.predictions import PredictionsPanel
     from explorer.widgets.panels.stages import StagesPanel
 

@@ -18,7 +18,7 @@ EDGE = 8.0  # pixels around the drawing
 def svg(layout: Layout, spoken: str) -> str:
     """The drawing. spoken: what a screen reader says. All text is escaped."""
     width, height = layout.width + 2 * EDGE, layout.height + 2 * EDGE
-    wires = "".join(f'<path d="{_path(wire)}"><title>{escape(_told(wire))}</title></path>'
+    wires = "".join(f'<path d="{curve(wire)}"><title>{escape(told(wire))}</title></path>'
                     for wire in layout.wires)
     texts = "".join(f'<text x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
                     for x, y, text in labels_of(layout.wires))
@@ -62,12 +62,13 @@ def facts(node: Node) -> str:
     return " · ".join(filter(None, (node.path, about, node.settings, shape, count)))
 
 
-def _told(wire: Wire) -> str:
+def told(wire: Wire) -> str:
+    """What goes through a wire, in words."""
     return f"{wire.edge.source} → {wire.edge.target}: {wire.edge.shape_text}"
 
 
-def _path(wire: Wire) -> str:
-    """Straight down, or in a bow to the next layer."""
+def curve(wire: Wire) -> str:
+    """A wire as the commands of an SVG path: straight down, or in a bow to the next layer."""
     (x, y), *rest = wire.points
     parts = [f"M{x:.1f} {y:.1f}"]
     for a, b in rest:

@@ -29,6 +29,25 @@ class Level:
     entries: tuple[Edge, ...] = ()
     exits: tuple[Edge, ...] = ()
 
+    @cached_property
+    def skips(self) -> frozenset[tuple[str, str]]:
+        """(source, target) of the skip connections: edges and entries beside a longer way between the two."""
+        after: dict[str, list[str]] = {}
+        for edge in (*self.edges, *self.entries):
+            after.setdefault(edge.source, []).append(edge.target)
+        place = {node.path: number for number, node in enumerate(self.nodes)}
+        found = set()
+        for source, targets in after.items():
+            if len(targets) > 1:
+                last = max(map(place.__getitem__, targets))
+                waiting, seen = list(targets), set()
+                while waiting:  # all that is reached by two steps or more
+                    fresh = {one for one in after.get(waiting.pop(), ()) if place[one] <= last} - seen
+                    seen |= fresh
+                    waiting += fresh
+                found |= {(source, one) for one in targets if one in seen}
+        return frozenset(found)
+
     def first(self, count: int) -> Level:
         """Its first nodes alone, and the edges between them."""
         there = {node.path for node in self.nodes[:count]}

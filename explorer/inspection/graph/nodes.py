@@ -11,6 +11,20 @@ from explorer.inspection.look.measuring import Shape, shape_text
 
 INPUT, OUTPUT = "/input", "/output"  # no module's name begins so
 
+#: What a node does, in a word: by parts of the names that classes and operations have; the first that fits.
+SORTS = (
+    ("normalisation", ("norm", "frn", "affine")),
+    ("attention", ("attention", "attn")),
+    ("pooling", ("pool",)),
+    ("activation", ("relu", "elu", "silu", "swish", "sigmoid", "tanh", "mish", "activ", "softmax", "softplus")),
+    ("convolution", ("conv",)),
+    ("linear", ("linear", "matmul", "mlp")),
+    ("resampling", ("upsample", "interpol", "shuffle", "resize")),
+)
+#: Blocks that are known for what they do as a whole; other blocks are "block".
+WHOLE = (("normalisation", ("batchnorm", "layernorm", "groupnorm")), ("pooling", ("pool2d",)),
+         ("attention", ("attention", "attn")))
+
 
 @dataclass(eq=False)
 class Node:
@@ -52,6 +66,19 @@ class Node:
             return self.path.rpartition("/")[2]
         above = f"{self.parent.partition(':')[0]}."
         return self.path.removeprefix(above) if self.parent else self.path
+
+    @property
+    def sort(self) -> str:
+        """What it does, in a word: "convolution"; "block" of what holds others, "data" of photo and answers.
+
+        By its class's or operation's name; "operation" or "other" where that says nothing.
+        """
+        if self.path in (INPUT, OUTPUT):
+            return "data"
+        kind = self.kind.lower()
+        known = WHOLE if self.opens else SORTS
+        found = next((sort for sort, parts in known if any(part in kind for part in parts)), "")
+        return found or ("block" if self.opens else "operation" if self.operation else "other")
 
     @property
     def settings(self) -> str:

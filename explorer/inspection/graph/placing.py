@@ -9,9 +9,10 @@ from explorer.inspection.graph.layered import Box, Point, layered
 from explorer.inspection.graph.levels import Level
 from explorer.inspection.graph.nodes import Edge, Node
 
-LETTER = 6.3   # pixels that a letter of a box's text takes, about
+LETTER = 7.0   # pixels that a letter of a box's text takes, about
 PAD, HEAD = 12.0, 26.0  # around what an opened block holds; above it, for its name
 LONGEST = 44   # letters of a line in a box
+PICTURE = 36.0  # the side of a small picture in a box, in pixels
 SMALL = 5.4    # pixels that a letter of a shape beside a wire takes, about
 ENTRY, EXIT = "/entry", "/exit"  # where wires enter and leave an opened block: "/" begins no module's name
 
@@ -21,6 +22,7 @@ class Placed:
     """A node in its place: x, y of the upper left corner, width and height, in pixels.
 
     depth: how many opened blocks are around it;  opened: whether its own inside is drawn
+    pictured: whether there is room for a small picture at its left
     """
 
     node: Node
@@ -30,6 +32,7 @@ class Placed:
     height: float
     depth: int = 0
     opened: bool = False
+    pictured: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,13 @@ class Wire:
     """An edge in its place: the points that it runs through, from top to bottom.
 
     enters: whether it is the part of an edge from the top of an opened block to a node in it
+    skips:  whether there is a longer way from the one to the other beside it
     """
 
     edge: Edge
     points: tuple[Point, ...]
     enters: bool = False
+    skips: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,11 @@ def lines_of(node: Node) -> list[str]:
     return [line if len(line) <= LONGEST else f"{line[:LONGEST - 1]}…" for line in (name, about) if line]
 
 
-def closed_box(node: Node) -> Box:
-    """How large the box of a closed node is."""
+def closed_box(node: Node, pictured: bool = False) -> Box:
+    """How large the box of a closed node is. pictured: with a small picture at the left"""
     lines = lines_of(node)
-    return Box(max(36.0, LETTER * max(map(len, lines)) + 16), 6.0 + 15.0 * len(lines))
+    width, height = max(36.0, LETTER * max(map(len, lines)) + 16), 6.0 + 15.0 * len(lines)
+    return Box(width + PICTURE + 4, max(height, PICTURE + 8)) if pictured else Box(width, height)
 
 
 def labels_of(wires: Iterable[Wire]) -> list[tuple[float, float, str]]:
@@ -83,13 +89,17 @@ def labels_of(wires: Iterable[Wire]) -> list[tuple[float, float, str]]:
     return [(x + 4, y + 11, text) for (x, y), text in found.items()]
 
 
-def placed(path: str, opened: Collection[str], level_of: Callable[[str], Level]) -> Layout:
-    """The drawing of a block's inside. level_of: gives the level of each block that is opened, folded."""
-    return _inside(level_of(path), opened, level_of, over=(0.0, 0.0))[0]
+def placed(path: str, opened: Collection[str], level_of: Callable[[str], Level],
+           pictured: Callable[[Node], bool] = lambda node: False) -> Layout:
+    """The drawing of a block's inside.
+
+    level_of: gives the level of each block that is opened, folded;  pictured: whose box has a picture in it
+    """
+    return _inside(level_of(path), opened, level_of, pictured, over=(0.0, 0.0))[0]
 
 
-def _inside(level: Level, opened: Collection[str], level_of: Callable[[str], Level], *,
-            over: tuple[float, float]) -> tuple[Layout, float, float]:
+def _inside(level: Level, opened: Collection[str], level_of: Callable[[str], Level],
+            pictured: Callable[[Node], bool], *, over: tuple[float, float]) -> tuple[Layout, float, float]:
     """(the drawing of a level, x at which its entries come in, and at which its exits leave).
 
     over: how far its entries and exits reach over the top and the bottom
@@ -97,10 +107,11 @@ def _inside(level: Level, opened: Collection[str], level_of: Callable[[str], Lev
     drawings: dict[str, tuple[Layout, float]] = {}
     boxes = {ENTRY: Box(0.0, 0.0)} if level.entries else {}
     for node in level.nodes:
-        box = closed_box(node)
+        box = closed_box(node, pictured(node))
         if node.opens and node.path in opened:
-            drawing, enters, leaves = _inside(level_of(node.path), opened, level_of, over=(HEAD, PAD))
-            named = LETTER * len(lines_of(node)[0]) + 2 * PAD
+            drawing, enters, leaves = _inside(level_of(node.path), opened, level_of, pictured,
+                                              over=(HEAD, PAD))
+            named = LETTER * len("  ".join(lines_of(node))) + 2 * PAD
             left = max(PAD, named - enters)  # the wires come in behind the name
             middle = (left + drawing.width + PAD) / 2
             drawings[node.path] = drawing, left
@@ -112,16 +123,19 @@ def _inside(level: Level, opened: Collection[str], level_of: Callable[[str], Lev
     edges |= {(ENTRY, edge.target): edge for edge in reversed(level.entries)}
     edges |= {(edge.source, EXIT): edge for edge in reversed(level.exits)}
     found = layered(boxes, list(edges))
+    inside = {node.path for node in level.nodes}
+    skips = {(source if source in inside else ENTRY, target) for source, target in level.skips}
 
     standing, wires = [], []
     for key, points in found.wires.items():
         above = [(points[0][0], -over[0])] if key[0] == ENTRY and over[0] else []
         below = [(points[-1][0], found.height + over[1])] if key[1] == EXIT and over[1] else []
-        wires.append(Wire(edges[key], (*above, *points, *below), enters=key[0] == ENTRY))
+        wires.append(Wire(edges[key], (*above, *points, *below), enters=key[0] == ENTRY, skips=key in skips))
     for node in level.nodes:
         x, y = found.corners[node.path]
         box, inner = boxes[node.path], drawings.get(node.path)
-        standing.append(Placed(node, x, y, box.width, box.height, opened=inner is not None))
+        standing.append(Placed(node, x, y, box.width, box.height, opened=inner is not None,
+                               pictured=inner is None and pictured(node)))
         if inner is not None:
             drawing, left = inner
             drawing = drawing.moved(x + left, y + HEAD)

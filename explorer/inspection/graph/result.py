@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -54,6 +54,13 @@ class Graph(RichRepr):
             self.find(path)
         return tuple(self._levels.children.get(path, ()))
 
+    def around(self, path: str) -> tuple[str, ...]:
+        """The blocks that a node lies in, the innermost first; () of one in the network itself.
+
+        Raises ValueError for a path that there is not.
+        """
+        return tuple(self._levels.above(self.find(path).path)[:-1])
+
     def level(self, path: str = "") -> Level:
         """A block, opened: what runs directly in it, and the edges between, lifted to that level.
 
@@ -71,16 +78,24 @@ class Graph(RichRepr):
         """
         return fold(self.level(path), self._signatures, frozenset(self._paths(apart, "apart")))
 
-    def layout(self, open: Iterable[str] = ()) -> Layout:
+    def layout(self, open: Iterable[str] = (), *, most: int | None = None,
+               pictured: Callable[[Node], bool] = lambda node: False) -> Layout:
         """Where each node is drawn, in pixels, and the wires between them, repeats folded.
 
         open: paths of blocks that are drawn with what is in them; the blocks that they lie in are opened too,
               and so is a block that is all there is on a level. A module that holds no others is brought into
               sight
+        most: nodes of a level that are drawn, the first ones; None: all
+        pictured: whether a node's box has room for a small picture; by default none has
         Only opened levels are laid out. Raises ValueError for a path that there is not.
         """
         opened = self._opened(open)
-        return placed("", opened, lambda path: self.folded(path, opened))
+
+        def level_of(path: str) -> Level:
+            level = self.folded(path, opened)
+            return level if most is None or len(level.nodes) <= most else level.first(most)
+
+        return placed("", opened, level_of, pictured)
 
     def as_text(self, open: Iterable[str] = ()) -> str:
         """What is drawn, as aligned lines: node, kind, output, parameters, and what it reads."""
@@ -113,10 +128,7 @@ class Graph(RichRepr):
         if len(level.nodes) > MOST:
             note = (f"<p style='{LINE}'>The first {MOST} of {len(level.nodes):,} nodes; .level() and "
                     ".layout() have all.</p>")
-            layout = placed(level.path, (), lambda _: level.first(MOST))
-        else:
-            layout = self.layout()
-        picture = drawing.svg(layout, f"{self.model_name}: {self._facts}")
+        picture = drawing.svg(self.layout(most=MOST), f"{self.model_name}: {self._facts}")
         return (f"<div>{title_html(self.model_name)}<p style='{LINE}'>{escape(self._facts)}</p>"
                 f"{note}<div style='overflow:auto'>{picture}</div></div>")
 

@@ -31,6 +31,7 @@ CALLED = {
     "cudnn_batch_norm": "batch_norm", "native_batch_norm_legit_no_training": "batch_norm",
     "native_group_norm": "group_norm", "safe_softmax": "softmax",
     "max_pool2d_with_indices": "max_pool2d", "native_dropout": "dropout",
+    "constant_pad_nd": "pad",
 }
 
 

@@ -12,7 +12,6 @@ from explorer.display.words import did_you_mean
 from explorer.inspection.look.model import model_name
 from explorer.inspection.look.tail import ordinary
 from explorer.models.doors.maps import map_layout
-from explorer.models.surgery.inside import photo_size
 from explorer.models.watching import Turn, watching
 
 
@@ -33,31 +32,36 @@ def find_modules(model: nn.Module, names: Sequence[str] | str) -> list[tuple[str
 
 
 @contextmanager
-def keeping(model: Any, chosen: Sequence[tuple[str, Turn]]) -> Iterator[Callable[[], dict[str, Tensor]]]:
-    """For the `with` block, what chosen modules give is kept; yields what hands it over, by name.
+def keeping(model: Any, chosen: Sequence[tuple[str, Turn]]
+            ) -> Iterator[Callable[[tuple[int, int]], dict[str, Tensor]]]:
+    """For the `with` block, what chosen modules give is kept; yields what hands it over, by name, and wants to
+    know how high and wide the network's input was: a network for masks reads each photo in its own shape.
 
     A map is [C, H, W], whichever way it lies in the network; tokens are [N, C] and a vector is [C], of the
     first photo. That raises ValueError for a module that did not run, or gave no tensor.
     """
     wanted = {turn for _, turn in chosen}
     outputs: dict[Turn, Tensor] = {}
-    sides = photo_size(model)[1:]
 
     def after(turn: Turn, _module: nn.Module, _inputs: tuple, output: Any) -> None:
         if turn in wanted and isinstance(output, Tensor) and output.ndim and turn not in outputs:
-            first = output[0].detach()
-            first = first.permute(2, 0, 1) if map_layout(tuple(first.shape), sides) == "NHWC" else first
-            outputs[turn] = ordinary(first.clone())  # the next layer may work in place
+            outputs[turn] = ordinary(output[0].detach().clone())  # the next layer may work in place
 
-    def given() -> dict[str, Tensor]:
+    def given(sides: tuple[int, int]) -> dict[str, Tensor]:
         for name, turn in chosen:
             if turn not in outputs:
                 raise ValueError(f"at names {name!r}, which gives no tensor in a pass of "
                                  f"{model_name(model)}, or does not run so often in one: "
                                  "choose another module.")
-        return {name: outputs[turn] for name, turn in chosen}
+        return {name: _as_map(outputs[turn], sides) for name, turn in chosen}
 
     # A module that stands in two places counts as one, under the path that was asked for.
     parts = {turn.path: model.get_submodule(turn.path) for _, turn in chosen}
     with watching(parts, after=after):
         yield given
+
+
+def _as_map(found: Tensor, sides: tuple[int, int]) -> Tensor:
+    """A map as [C, H, W], whichever way it lies in the network; anything else as it is."""
+    channels_last = map_layout(tuple(found.shape), sides) == "NHWC"
+    return found.permute(2, 0, 1).contiguous() if channels_last else found

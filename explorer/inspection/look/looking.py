@@ -65,7 +65,7 @@ def look(
     if chosen := find_modules(model, at):
         with evaluating(model), keeping(model, chosen) as given:
             seen = look_once(model, photo, topk=topk, itself=True)
-            seen.modules = given()
+            seen.modules = given(tuple(seen.input.shape[-2:]))
         return seen
     seen = look_once(model, photo, topk=topk)
     get_ready(model, seen)

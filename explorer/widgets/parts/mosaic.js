@@ -13,7 +13,7 @@ const NAMES = {
   scale: ["Scale", { own: "each channel its own", shared: "shared by all" }],
   colormap: ["Colours", { viridis: "viridis", magma: "magma", grey: "grey", coolwarm: "blue to red around zero" }],
 };
-const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ROOM = 430, ZOOM = 336;
+const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ZOOM = 336;
 // How wide a picture may be: so wide for every model, whatever its maps measure. Maps of 7, 14, 28, 56 and 112
 // values (a photo of 224 pixels) get a whole number of pixels a value.
 const WIDTHS = [112, 98, 84, 70, 56, 42, 28], DOT_WIDTHS = [32, 28, 24, 20, 16, 14];
@@ -144,7 +144,7 @@ function render({ model, el }) {
     for (const wide of widths) {
       const high = Math.max(1, Math.round(wide * ratio)), columns = Math.max(1, Math.floor((width + GAP) / (wide + GAP)));
       found = { wide, high, columns: Math.min(columns, maps.count), rows: Math.ceil(maps.count / columns) };
-      if (found.rows * (high + GAP) <= ROOM) break;
+      if (found.rows * (high + GAP) <= model.get("room")) break;
     }
     return found;
   }

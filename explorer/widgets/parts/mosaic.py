@@ -39,6 +39,9 @@ class FeatureMosaic(ExplorerPart, files="mosaic"):
                       help="coolwarm is centred on zero").tag(sync=True)
     selected = t.Int(-1, min=-1, help="number of the enlarged channel, -1 for none").tag(sync=True)
 
+    room = t.Int(430, min=50, help="pixels that all pictures may be high together, where there are few enough"
+                 ).tag(sync=True)
+
     # Everything `show` sends, as one trait: one message, and the page never sees half of it.
     _maps = t.Dict().tag(sync=True, echo_update=False)
 

@@ -57,6 +57,11 @@ class ModuleTree(ExplorerPart, files="tree"):
                 self.selected = None
             self._tree = message
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The dotted paths of all modules, in the order of their rows; "" of the model itself."""
+        return tuple(self._paths)
+
     @t.validate("selected")
     def _known(self, proposal):
         path = proposal["value"]

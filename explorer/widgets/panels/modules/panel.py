@@ -1,4 +1,4 @@
-"""The module tree: what the model is made of."""
+"""What the model is made of: the graph of its modules, their tree, and what each of them gives."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import ipywidgets as W
 
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.modules.given_panel import GivenPanel
+from explorer.widgets.panels.modules.graph_panel import GraphPanel
+from explorer.widgets.panels.modules.guide import TREE
 from explorer.widgets.parts.tree import ModuleTree
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import literal, model_lines
@@ -16,29 +19,61 @@ MOST_ROWS = 48  # in the exported table: as many levels as fit
 
 
 class ModulesPanel(Panel):
-    name = "Modules"
+    title = "Modules"
     draw_on = ("tree",)
-    kept = False  # the page has the tree
-    guide = """
-        <p><b>What you see.</b> The modules that the model is made of, as PyTorch nests them: how many
-        numbers each holds (its parameters), the shape of what comes out for one photo, and how many
-        floating-point operations that takes. A multiply-add counts as two; convolutions, matrix products
-        and attention are counted, the small rest is not.</p>
-        <p><b>What it does not prove.</b> Fewer parameters or operations do not make a model faster: memory
-        traffic and the hardware decide as much (<a href="https://arxiv.org/abs/1807.11164">Ma and others,
-        2018: ShuffleNet V2</a>). Each of these numbers alone can put two models into the opposite order (<a
-        href="https://arxiv.org/abs/2110.12894">Dehghani and others, 2022: The Efficiency Misnomer</a>).
-        Where much of the model lies is not where the answer is made.</p>"""
+    guide = TREE
 
     def __init__(self, session: Session):
         self.tree = ModuleTree()
         self.note = W.HTML()
+        self.graph, self.given = GraphPanel(session, self._in_graph), GivenPanel(session)
         self._shown = None
-        super().__init__(session, [self.note, self.tree])
-        self.tree.observe(self._picked, "selected")
+        beside = W.VBox([self.given, self.note, self.tree])
+        beside.add_class("vx-modules-beside")
+        self.columns = W.Box([self.graph, beside])
+        self.columns.add_class("vx-modules")
+        super().__init__(session, [self.columns])
+        self.children = [self.columns]
+        beside.children = [self.given, *self._bar(), self.note, self.tree]  # each with its own bar
+        self.when(self.tree, self._in_tree, "selected")
 
-    def _picked(self, _change=None) -> None:
+    def seen(self, in_front: bool) -> None:
+        with self.session.lock:
+            for panel in (self.graph, self.given):
+                panel.seen(in_front)
+            super().seen(in_front)
+
+    def wait(self, timeout: float | None = 120) -> bool:
+        return all(panel.wait(timeout) for panel in (self.graph, self.given)) and super().wait(timeout)
+
+    # --- what is selected, in the tree and in the graph ------------------------------------------------------
+
+    def _in_tree(self) -> None:
+        """A module was selected in the tree: the graph opens at it."""
+        path = self.tree.selected  # None: what the graph has selected is no module
+        here = self.graph.view.selected if self.graph.built else None
+        if path is not None and here is not None and (path != module_of(here) or here and not path):
+            self.graph.view.selected = path
+            if path:
+                self.graph.reveal(path)
+            self._give(path)
         self.changed()
+
+    def _in_graph(self) -> None:
+        """A node was selected in the graph: the tree opens at its module, where it is one."""
+        path = self.graph.view.selected
+        module = module_of(path)
+        if module != (self.tree.selected or "") and (not module or module in self.tree.paths):
+            self.tree.selected = module or None
+        self._give(path)
+
+    def _give(self, path: str) -> None:
+        drawn = self.graph.drawn
+        self.given.choose(path, None if drawn is None else drawn.graph, self.graph.node(path))
+
+    def forget(self) -> None:
+        self.graph.close()
+        self.given.close()
 
     def draw(self) -> None:
         tree = self.session.tree
@@ -91,3 +126,8 @@ class ModulesPanel(Panel):
         size = f" Output and operations for an input of {shape}." if shape else ""
         parts = export.caption_of(self.session, photo=False)
         return f"{parts} {part}{size} A multiply-add counts as two operations."
+
+
+def module_of(path: str) -> str:
+    """The dotted path of the module that a node of the graph is a call of; "" of an operation and the like."""
+    return "" if "/" in path else path.partition(":")[0]
