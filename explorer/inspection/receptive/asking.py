@@ -140,30 +140,36 @@ def fields_of_stages(model: VisionModel, names: Sequence[str]) -> dict[str, tupl
     The fields are those of the convolutions alone, as with `gates=False`. Raises ValueError for an unknown
     stage, and for a network that can't run.
     """
-    wanted: dict[int, list[tuple[str, Source]]] = {}
+    wanted: dict[int, dict[str, Source]] = {}  # by the member that has them
     for name in names:
         source = find_source(_shapes_of(model), name)
-        wanted.setdefault(id(source.model), []).append((name, source))
-    found = {}
+        wanted.setdefault(id(source.model), {})[name] = source
+    found: dict[str, tuple[Fields, bool]] = {}
     for sources in wanted.values():
-        asked = sources[0][1].model
-        shape = (1, *photo_size(asked))
-        own = {source.name: name for name, source in sources}
-
-        def run(network: Any, photo: Tensor, noted: Noted, own: dict[str, str] = own) -> dict[str, Any]:
-            read: dict[str, Any] = {}
-
-            def note(stage: Any, tensor: Tensor) -> None:
-                layout, reach = layout_of(tuple(tensor.shape), tuple(photo.shape[2:])), reach_of(tensor)
-                if stage.name in own and layout is not None and reach is not None:
-                    fields = Fields(_stacked(reach, layout), tuple(photo.shape[2:]))
-                    read[own[stage.name]] = fields, bool(noted.gates)
-
-            walk(network, photo, first=1 + max(source.stage or 0 for _, source in sources), after=note)
-            return read
-
-        found |= trace(asked, shape, run, gates=False)[0]
+        found |= _fields_of(sources)
     return {name: found[name] for name in names if name in found}
+
+
+def _fields_of(sources: dict[str, Source]) -> dict[str, tuple[Fields, bool]]:
+    """Those of some stages of one network, {name: source}."""
+    asked = next(iter(sources.values())).model
+    own = {source.name: name for name, source in sources.items()}
+    count = 1 + max(source.stage or 0 for source in sources.values())
+    height_and_width = photo_size(asked)[1:]
+
+    def run(network: Any, photo: Tensor, noted: Noted) -> dict[str, tuple[Fields, bool]]:
+        read = {}
+
+        def note(stage: Any, tensor: Tensor) -> None:
+            layout, reach = layout_of(tuple(tensor.shape), height_and_width), reach_of(tensor)
+            if stage.name in own and layout is not None and reach is not None:
+                fields = Fields(_stacked(reach, layout), height_and_width)
+                read[own[stage.name]] = fields, bool(noted.gates)
+
+        walk(network, photo, first=count, after=note)
+        return read
+
+    return trace(asked, (1, *photo_size(asked)), run, gates=False)[0]
 
 
 def _over_channels(values: Tensor, layout: Layout) -> Tensor:
