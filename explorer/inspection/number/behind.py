@@ -52,7 +52,9 @@ def origin(tensor: Tensor, index: Index, photo: tuple[int, int]) -> Origin | Non
 
 
 def other_branch(step: Step, photo: tuple[int, int]) -> Origin | None:
-    """The module that gave what a step adds; None where it adds no other branch, or no module gave it."""
+    """The module that gave what a step adds, or multiplies by; None where that is no other branch, or no
+    module gave it.
+    """
     return None if step.other is None else origin(*step.other, photo)
 
 

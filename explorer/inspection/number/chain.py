@@ -28,7 +28,7 @@ ELSEWHERE = {*MOVES, "cat", "constant_pad_nd"}  # the number is the same, in ano
 class Step:
     """One thing that is done to the sum. name: what; text: with which numbers; value: what it gives.
 
-    other: of an addition of two branches (the other one, where in it the number lies)
+    other: what another branch adds, or the gate that multiplies: (its tensor, where in it the number lies)
     """
 
     name: str
@@ -173,7 +173,7 @@ def _applied(how: Made, tensor: Tensor, index: Index, value: float) -> Step:
         args[0] = args[0].clone()
     result = float(func(*args, **kwargs))
     constants = [one for one in how.args[1:] if isinstance(one, (int, float)) and not isinstance(one, bool)]
-    other = branches[0] if how.name == "add" and len(branches) == 1 else None
+    other = branches[0] if how.name in ("add", "mul") and len(branches) == 1 else None
     return Step(*_words(how, others, constants), result, other)
 
 
