@@ -1,4 +1,4 @@
-"""How is this number computed, below the feature maps: cells, layers, what lies behind, the effective field."""
+"""How is this number computed: cells, layers, what lies behind, the effective field."""
 
 from __future__ import annotations
 

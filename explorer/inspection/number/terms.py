@@ -117,7 +117,7 @@ def _pair(value: Any, count: int) -> list[int]:
 def _under(tensor: Tensor, place: Index, kernel: list[int], stride: list[int], padding: list[int],
            dilation: list[int], empty: float = 0.0
            ) -> tuple[Tensor, Tensor, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """(what lies under a kernel of channels [C, H, W], [C, h, w]; where it lies inside; its rows, columns)."""
+    """(what lies under a kernel, [C, h, w] of [C, H, W]; where that is inside; its rows and columns)."""
     starts = [at * s - p for at, s, p in zip(place, stride, padding)]
     rows, columns = ([start + k * d for k in range(size)]
                      for start, size, d in zip(starts, kernel, dilation))

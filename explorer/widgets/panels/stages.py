@@ -9,6 +9,7 @@ import ipywidgets as W
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.number.block import NumberBlock
 from explorer.widgets.panels.number.figure import number_figure
+from explorer.widgets.panels.number.guide import GUIDE
 from explorer.widgets.parts.mosaic import FeatureMosaic
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, setup_lines
@@ -34,19 +35,7 @@ class StagesPanel(Panel):
         <p><b>To read.</b> <a href="https://arxiv.org/abs/1311.2901">Zeiler and Fergus, 2014: Visualizing
         and Understanding Convolutional Networks</a>; <a
         href="https://distill.pub/2017/feature-visualization/">Olah and others, 2017: Feature
-        Visualization</a>.</p>
-        <p><b>How is this number computed?</b> Enlarge a channel and click a cell: from the left, the photo with
-        the part that the cell is computed from; the terms of the sum, the strongest first (what lies under the
-        kernel times the kernel; blue adds, orange takes away); what is done to the sum; and the cell, equal but
-        for rounding. What a stage gives is often a sum of two branches, or an activation: the steps say so, and a
-        click on a channel or on the other branch goes on to the number behind it. A normalisation that was folded
-        into its convolution is in the kernel. A large product is no proof of importance: what counts for the
-        answer is what later layers make of it, and large terms of both signs may cancel. The frame holds every
-        pixel that can have a part; “Effective field” shows how strongly each does, for this photo and by
-        gradient: in trained networks the middle counts most (<a
-        href="https://arxiv.org/abs/1701.04128">Luo and others, 2016</a>). The picture of patch, kernel and
-        product is that of <a href="https://arxiv.org/abs/2004.15004">Wang and others, 2020: CNN
-        Explainer</a>.</p>"""
+        Visualization</a>.</p>""" + GUIDE
 
     def __init__(self, session: Session):
         self.stage = W.ToggleButtons(options=[], tooltips=[])

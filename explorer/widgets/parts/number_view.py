@@ -13,8 +13,8 @@ from .base import ExplorerPart
 log = logging.getLogger(__name__)
 
 #: What the page may ask for, and the whole numbers that belong to it.
-WISHES = {"at": ("row", "column"), "channel": ("channel",), "layer": ("place",), "behind": ("term", "row", "column"),
-          "branch": ("step",), "back": (), "shut": (), "field": ()}
+WISHES = {"at": ("row", "column"), "channel": ("channel",), "layer": ("place",),
+          "behind": ("term", "row", "column"), "branch": ("step",), "back": (), "shut": (), "field": ()}
 
 
 class NumberView(ExplorerPart, files="number_view"):

@@ -1,1 +1,1 @@
-"""How is this number computed: what the page is told of a number (`telling`), and the block below the maps."""
+"""How is this number computed: what the page is told (`telling`), and the block below the maps (`block`)."""

@@ -1,4 +1,4 @@
-"""Below the maps: how the number in a cell is computed. One pass a layer; a step to another cell takes none."""
+"""Below the maps: how the number in a cell is computed. One pass a layer; a step to another cell is none."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from explorer.inspection.receptive.field import ReceptiveField
     from explorer.widgets.panels.base import Panel
 
-OWN_SHAPE = ("How a number is computed is not told for a network that finds boxes or masks: it reads each photo "
-             "in its own shape.")
+OWN_SHAPE = ("How a number is computed is not told for a network that finds boxes or masks: it reads each "
+             "photo in its own shape.")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ def number_figure(number: ExplainedNumber, field: ReceptiveField | None, *, titl
     """A matplotlib Figure: what weighs most at the left, the steps at the right, below them the effective
     field where it is on the screen.
     """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.5, 6.4), layout="constrained")
@@ -32,11 +34,15 @@ def number_figure(number: ExplainedNumber, field: ReceptiveField | None, *, titl
         _bars(left, terms if terms.known else None)
     places = right.subplots(2 if field is not None else 1, 1, squeeze=False)[:, 0]
     places[0].set_axis_off()
-    places[0].text(0, 1, _ladder(number), va="top", fontsize=9, parse_math=False, transform=places[0].transAxes)
+    steps = "\n\n".join([*number.formula.split(" → "), f"the cell: {number.value:.6g}"])
+    places[0].text(0, 1, steps, va="top", fontsize=9, wrap=True, parse_math=False,
+                   transform=places[0].transAxes)
     if field is not None:
         places[1].imshow(field.overlay())
         places[1].set_axis_off()
         places[1].set_title("effective field (heat), theoretical field (frame)", fontsize=8)
+        scale = right.colorbar(ScalarMappable(PowerNorm(0.5, 0, 1), "magma"), ax=places[1], shrink=0.7)
+        scale.set_label("share of the strongest pixel", fontsize=7)
     return export.titled(figure, title)
 
 
@@ -78,8 +84,3 @@ def _bars(part: Any, terms: Terms | None) -> None:
     place.invert_yaxis()
     place.set_xlabel(f"adds to the sum ({len(rows)} of {len(terms.numbers)} terms)", fontsize=8)
     place.spines[["top", "right"]].set_visible(False)
-
-
-def _ladder(number: ExplainedNumber) -> str:
-    lines = number.formula.split(" → ")
-    return "\n\n".join([*lines, f"the cell: {number.value:.6g}"])

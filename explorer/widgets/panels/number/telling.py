@@ -34,7 +34,8 @@ def map_facts(number: ExplainedNumber) -> dict[str, Any]:
     codes, lows, highs = quantise(picture)
     return {"module": number.module, "channel": number.channel, "channels": channels, "rows": rows,
             "columns": columns, "step": step, "height": picture.shape[1], "width": picture.shape[2],
-            "low": plain(lows[0]), "high": plain(highs[0]), "map": codes.tobytes(), "notes": list(number.notes)}
+            "low": plain(lows[0]), "high": plain(highs[0]), "map": codes.tobytes(),
+            "notes": list(number.notes)}
 
 
 def reads_facts(reads: Reads | None) -> dict[str, Any]:
@@ -201,7 +202,8 @@ def _mixed_facts(number: ExplainedNumber) -> dict[str, Any]:
 
     order = terms.order[:PLACES]
     products = terms.products
-    which = "" if terms is number.terms else f"Input {number.products[0][0]}, which weighs most, is itself mixed: "
+    which = "" if terms is number.terms else \
+        f"Input {number.products[0][0]}, which weighs most, is itself mixed: "
     where = f"attention over {count} places{f' ({terms.settings})' if terms.settings else ''}"
     why = "" if on_photo else (". They are those of its window, in the order of the computation, which this "
                                "view does not lay on the photo")
