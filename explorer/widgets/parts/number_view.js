@@ -62,7 +62,6 @@ function render({ model, el }) {
   make("span", "", scale, "strongest pixel");
   const effective = button(left, "Effective field", () => ask({ kind: "field" }), { className: "vx-number-button",
     label: "Effective field: which pixels move this cell, and how strongly? By gradient (Luo and others, 2016)" });
-  const differs = make("p", "vx-number-words", left);
 
   const middle = make("div", "vx-number-terms", body);
   const right = make("div", "vx-number-right", body);
@@ -72,7 +71,7 @@ function render({ model, el }) {
   map.tabIndex = 0;
   map.setAttribute("role", "application");
   const words = make("figcaption", "vx-number-words", out);
-  const notes = make("div", "vx-number-notes", root);
+  const differs = make("p", "vx-number-words", root), notes = make("div", "vx-number-notes", root);
 
   let layer = null, number = null, photoUrl = "", timer = 0, waiting = false, kept = false, first = true;
 
