@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 import explorer
+from explorer.inspection.receptive.asking import fields_of_stages
 from explorer.models.watching import walk
 
 SIDE = 64
@@ -160,3 +161,18 @@ def test_what_cannot_be_asked_is_said(plain):
                               (plain.stage_table[-1].name, 99, "from 0 to 15")):
         with pytest.raises(ValueError, match=words):
             explorer.receptive_field(plain, stage, row, 0)
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "efficientnet_b0", "swin_tiny_patch4_window7_224"])
+def test_one_pass_gives_the_fields_of_all_stages(name):
+    with torch.device("meta"):
+        model = explorer.create_model(name).eval()
+    names = [stage.name for stage in model.stage_table]
+    found = fields_of_stages(model, names)
+    assert list(found) == names
+    for stage, (fields, ungated) in found.items():
+        alone = explorer.receptive_field(model, stage, 0, 0, gates=False)
+        torch.testing.assert_close(fields.edges, alone.fields.edges, rtol=0, atol=0, equal_nan=True)
+        assert ungated == alone.ungated
+    with pytest.raises(ValueError, match="no stage"):
+        fields_of_stages(model, ["nothing"])

@@ -145,7 +145,7 @@ def test_an_answer_is_asked_about_whatever_the_classes_are_called(labels):
 def test_what_the_cells_of_a_former_model_read_is_not_shown_for_the_next(monkeypatch):
     asked, go_on = threading.Event(), threading.Event()
 
-    def slow(model, names, size, should_stop):
+    def slow(model, names, size):
         asked.set()
         assert go_on.wait(30)
         return {name: Reads(said="of the former") for name in names}
@@ -170,8 +170,8 @@ def test_no_frame_is_drawn_for_an_input_of_another_shape(dash):
     from explorer.widgets.panels.reading import reads_of
 
     model, names = dash.session.model, dash.predictions.flow.stops[:1]
-    assert list(reads_of(model, names, (224, 224), lambda: False)) == list(names)
-    assert reads_of(model, names, (224, 320), lambda: False) == {}
+    assert list(reads_of(model, names, (224, 224))) == list(names)
+    assert reads_of(model, names, (224, 320)) == {}
 
 
 def test_the_pointer_on_a_map_asks_once_which_part_of_the_photo_a_cell_reads(dash, monkeypatch):

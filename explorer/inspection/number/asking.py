@@ -14,17 +14,18 @@ the modules, so networks that fold, fuse or share layers are told as they run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from explorer.arguments import checked, whole
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.looking import photo_for, prepare
 from explorer.inspection.look.model import as_model, evaluating, model_name, weight_notes
-from explorer.inspection.look.spots import find_source, layout_of
+from explorer.inspection.look.spots import Source, find_source, layout_of
 from explorer.inspection.number.explained import ExplainedNumber, Remembered, explained
-from explorer.inspection.number.recording import forget_behind, recording
+from explorer.inspection.number.recording import GIVEN, Ended, forget_behind, recording
 from explorer.inspection.number.terms import ends
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.inside import photo_size
@@ -52,9 +53,10 @@ def explain_number(
     channels, height, width = photo_size(asked)
     config: dict[str, Any] = resolve_data_config({}, model=asked) | {"input_size": (channels, height, width)}
     _, inputs = prepare(photo_for(asked, image), create_transform(**config))
-    with evaluating(asked), recording(asked):
-        found: Tensor | None = source.run(asked, inputs[None].to(**parameter_place(asked)).clone(),
-                                          lambda tensor: tensor)
+    with evaluating(asked), recording(asked) as ended:
+        photo = inputs[None].to(**parameter_place(asked)).clone()
+        setattr(photo, GIVEN, "")
+        found: Tensor | None = source.run(asked, photo, lambda tensor: tensor)
     if found is None:
         raise ValueError(f"{module} of {model_name(asked)} gives no tensor in a pass, or is not run in one: "
                          "ask for a stage, or for another module.")
@@ -63,5 +65,23 @@ def explain_number(
         raise ValueError(f"{module} of {model_name(asked)} gives {list(found.shape[1:])} for a photo, "
                          "neither a map nor a vector: ask for a stage, or for another module.")
     forget_behind(found, ends)
-    return explained(model_name(asked), module, Remembered(found, layout), channel, row, column,
+    layers = _layers(source, ended) if source.stage is not None else ()
+    remembered = Remembered(found, layout, (height, width), layers)
+    return explained(model_name(asked), module, remembered, channel, row, column,
                      weight_notes(asked, "numbers"))
+
+
+def _layers(source: Source, ended: Sequence[Ended]) -> tuple[str, ...]:
+    """The layers of a stage that give maps, as they ran: those that came after the stage before it."""
+    table, number = source.model.stage_table, source.stage or 0
+    before = table[number - 1].module if number else ""
+    ends_before = [place for place, one in enumerate(ended) if before and one.name == before]
+    own = ended[ends_before[-1] + 1:] if ends_before else ended
+    return tuple(one.name for one in own if _is_layer(one.module) and len(one.shape) > 2)
+
+
+def _is_layer(module: nn.Module) -> bool:
+    """Whether it computes something itself, or is attention, whose parts say little alone."""
+    if isinstance(module, (nn.Identity, nn.Dropout)):
+        return False
+    return not any(True for _ in module.children()) or "Attention" in type(module).__name__

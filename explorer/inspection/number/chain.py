@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,25 +21,30 @@ ACTIVATIONS = {"relu": "ReLU", "hardtanh": "clip", "clamp": "clip", "silu": "SiL
                "leaky_relu": "leaky ReLU", "elu": "ELU", "mish": "Mish"}
 MOVES = {name.removeprefix("aten::") for name, rule in operations.RULES.items()
          if rule in (operations.move, operations.of_first)}
+ELSEWHERE = {*MOVES, "cat", "constant_pad_nd"}  # the number is the same, in another place
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that is done to the sum. name: what; text: with which numbers; value: what it gives."""
+    """One thing that is done to the sum. name: what; text: with which numbers; value: what it gives.
+
+    other: what another branch adds, or the gate that multiplies: (its tensor, where in it the number lies)
+    """
 
     name: str
     text: str
     value: float
+    other: tuple[Tensor, Index] | None = field(default=None, repr=False, compare=False)
 
 
 def trail(tensor: Tensor, index: Index) -> tuple[Terms, list[Step], float]:
     """(the terms of the sum that a number comes from, what is done to it, what that gives in float64)."""
     way: list[tuple[Made, Tensor, Index]] = []
     while (how := made(tensor)) is not None and not ends(how):
-        before = _before(how, tensor, index)
+        before = operand_behind(how, tensor, index)
         if before is None:
             break
-        if how.name not in MOVES and how.name != "cat":
+        if how.name not in ELSEWHERE:
             way.append((how, tensor, index))
         tensor, index = before
     terms = terms_of(tensor, index)
@@ -51,11 +56,13 @@ def trail(tensor: Tensor, index: Index) -> tuple[Terms, list[Step], float]:
     return terms, steps, value
 
 
-def _before(how: Made, tensor: Tensor, index: Index) -> tuple[Tensor, Index] | None:
+def operand_behind(how: Made, tensor: Tensor, index: Index) -> tuple[Tensor, Index] | None:
     """(the operand that a number came from, where it was in it); None for an operation that joins many."""
     operands = how.operands
     if how.name == "cat":
         return _part(how, index)
+    if how.name == "constant_pad_nd":
+        return _unpadded(how, index)
     if how.name in MOVES:
         return operands[0], _moved(how, operands[0], index)
     if how.name in (*NORMS, "native_layer_norm") and how.number == 0:
@@ -67,12 +74,19 @@ def _before(how: Made, tensor: Tensor, index: Index) -> tuple[Tensor, Index] | N
 
 
 def main_operand(how: Made) -> Tensor | None:
-    """Of several operands the one whose sum is told: the nearest to a layer; of a weight nothing is told."""
+    """Of several operands the one whose sum is told: the nearest to a layer, of two such the one that was
+    computed last; of a weight nothing is told.
+    """
     most = max((one.numel() for one in how.operands), default=0)
-    ranked = [(_distance(one) + 600 * (one.numel() < most), number, one)  # not the gate of a map
+    ranked = [(_distance(one) + 600 * (one.numel() < most), -_turn(one), number, one)  # not a map's gate
               for number, one in enumerate(how.operands) if one.ndim]
     ranked = [entry for entry in ranked if entry[0] < math.inf]
-    return min(ranked)[2] if ranked else None
+    return min(ranked, key=lambda entry: entry[:3])[3] if ranked else None
+
+
+def _turn(tensor: Tensor) -> int:
+    how = made(tensor)
+    return how.turn if how is not None else 0
 
 
 def _distance(tensor: Tensor, most: int = 40) -> float:
@@ -109,6 +123,15 @@ def _moved(how: Made, operand: Tensor, index: Index) -> Index:
     return tuple(int(at) for at in torch.unravel_index(found[index], operand.shape))
 
 
+def _unpadded(how: Made, index: Index) -> tuple[Tensor, Index] | None:
+    """Where a number was before more were put around it; None for one of those."""
+    operand, pads = how.operands[0], how.given["pad"]
+    befores = [pads[2 * axis] if 2 * axis < len(pads) else 0 for axis in reversed(range(len(index)))]
+    place = tuple(at - before for at, before in zip(index, befores))
+    inside = all(0 <= at < size for at, size in zip(place, operand.shape))
+    return (operand, place) if inside else None
+
+
 def _part(how: Made, index: Index) -> tuple[Tensor, Index]:
     """Which of the tensors that were laid end to end a number lies in."""
     parts = [one for one in how.given["tensors"] if tuple(one.shape) != (0,)]
@@ -131,6 +154,7 @@ def _applied(how: Made, tensor: Tensor, index: Index, value: float) -> Step:
         return _layer_norm(how, index, value)
     main = main_operand(how)
     others: list[float] = []
+    branches: list[tuple[Tensor, Index]] = []
 
     def number(one: Any) -> Any:
         if not isinstance(one, Tensor):
@@ -139,6 +163,8 @@ def _applied(how: Made, tensor: Tensor, index: Index, value: float) -> Step:
             return torch.tensor(value, dtype=torch.float64)
         found = one[_broadcast(one, index)] if one.ndim else one
         others.append(float(found.detach()))
+        if one.ndim and not isinstance(one, torch.nn.Parameter):
+            branches.append((one, _broadcast(one, index)))
         return found.detach().cpu().double() if found.is_floating_point() else found.cpu()
 
     args, kwargs = [number(one) for one in how.args], {key: number(one) for key, one in how.kwargs.items()}
@@ -147,7 +173,8 @@ def _applied(how: Made, tensor: Tensor, index: Index, value: float) -> Step:
         args[0] = args[0].clone()
     result = float(func(*args, **kwargs))
     constants = [one for one in how.args[1:] if isinstance(one, (int, float)) and not isinstance(one, bool)]
-    return Step(*_words(how, others, constants), result)
+    other = branches[0] if how.name in ("add", "mul") and len(branches) == 1 else None
+    return Step(*_words(how, others, constants), result, other)
 
 
 def _words(how: Made, others: list[float], constants: Sequence[float]) -> tuple[str, str]:

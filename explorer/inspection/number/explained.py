@@ -34,10 +34,16 @@ SIDE = 66  # pixels of a patch's picture, about
 
 @dataclass(frozen=True, eq=False)
 class Remembered:
-    """The map that was asked for, which remembers how it was made, and how it lies in memory."""
+    """The map that was asked for, which remembers how it was made, and how it lies in memory.
+
+    photo:  (height, width) of the network's input
+    layers: of a stage, the layers that it is made of, in the order in which they ran
+    """
 
     tensor: Tensor
     layout: Layout | None
+    photo: tuple[int, int]
+    layers: tuple[str, ...] = ()
 
     def index(self, channel: int, row: int, column: int) -> tuple[int, ...]:
         if self.layout is None:

@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from explorer.inspection.look.spots import first_tensor
 from explorer.models.surgery.packing import PackedConv2d, PackedLinear
 from explorer.models.watching import Turn, watching
 
 NAME = "_explorer_made"  # where a tensor keeps how it was made, as long as it lives
+GIVEN = "_explorer_given_by"  # and the module that gave it
 
 
 @dataclass
 class Made:
-    """How a tensor was made. number: which of the operation's results it is; path: of the module that ran."""
+    """How a tensor was made. number: which of the operation's results it is; path: of the module that ran;
+    turn: how many operations had run before.
+    """
 
     func: Any
     args: tuple
     kwargs: dict[str, Any]
     path: str
     number: int = 0
+    turn: int = 0
 
     @property
     def name(self) -> str:
@@ -49,9 +54,22 @@ class Made:
         return found
 
 
+class Ended(NamedTuple):
+    """A call of a module that gave a tensor. name: as in "pool:2"; shape: of the tensor."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]
+
+
 def made(tensor: Tensor) -> Made | None:
     """How it was made; None for the photo, a weight, and what is not remembered any more."""
     return getattr(tensor, NAME, None)
+
+
+def given_by(tensor: Tensor) -> str | None:
+    """The innermost module that gave it, as in "pool:2"; "" of the network's input, None where none did."""
+    return getattr(tensor, GIVEN, None)
 
 
 def forget(tensor: Tensor) -> None:
@@ -69,6 +87,7 @@ class Recording(TorchDispatchMode):
     def __init__(self, active: list[str], modules: Mapping[str, nn.Module]):
         super().__init__()
         self.active, self.modules = active, modules
+        self.turn = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -77,13 +96,17 @@ class Recording(TorchDispatchMode):
             before = args[0].clone()
             if (how := made(args[0])) is not None:
                 setattr(before, NAME, how)
+            if (name := given_by(args[0])) is not None:  # what is written over it, no module has given yet
+                setattr(before, GIVEN, name)
+                delattr(args[0], GIVEN)
             remembered = (before, *args[1:])
         out = func(*args, **kwargs)
+        self.turn += 1
         path = self.active[-1] if self.active else ""
         how = _plain(func, args, self.modules.get(path)) or Made(func, remembered, kwargs, path)
         for number, one in enumerate(out if isinstance(out, (list, tuple)) else [out]):
             if isinstance(one, Tensor):
-                setattr(one, NAME, replace(how, path=path, number=number))
+                setattr(one, NAME, replace(how, path=path, number=number, turn=self.turn))
         return out
 
 
@@ -99,20 +122,29 @@ def _plain(func: Any, args: tuple, module: nn.Module | None) -> Made | None:
 
 
 @contextmanager
-def recording(network: nn.Module) -> Iterator[None]:
-    """For the `with` block, what the network computes remembers how it was made."""
+def recording(network: nn.Module) -> Iterator[list[Ended]]:
+    """For the `with` block, what the network computes remembers how it was made, and which module gave it.
+    Yields the modules' calls, in the order in which they end.
+    """
     active: list[str] = []
+    ended: list[Ended] = []
 
     def enter(turn: Turn, *_: Any) -> None:
         active.append(turn.path)
 
-    def leave(*_: Any) -> None:
+    def leave(turn: Turn, module: nn.Module, _inputs: tuple, output: Any) -> None:
         active.pop()
+        tensor = first_tensor(output)
+        if tensor is not None:
+            ended.append(Ended(turn.name, module, tuple(tensor.shape)))
+            # what does nothing here hands on what another module gave
+            if given_by(tensor) is None and not isinstance(module, (nn.Identity, nn.Dropout)):
+                setattr(tensor, GIVEN, turn.name)
 
     paths = {path: module for path, module in network.named_modules() if path}
     with (torch.inference_mode(False), torch.no_grad(), watching(paths, before=enter, after=leave),
           Recording(active, paths)):
-        yield
+        yield ended
 
 
 def forget_behind(tensor: Tensor, ends: Callable[[Made], bool], levels: int = 3) -> None:

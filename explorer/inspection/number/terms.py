@@ -34,7 +34,9 @@ class Terms:
     inside:  [h, w]: False where the kernel lies over the edge, where padding gives zeros
     settings: in words: kernel, stride, padding, dilation, groups
     corner:  (row, column) of the input map that the kernel's first weight lies on
-    source:  of a linear layer (what goes in, the place of the vector in it)
+    under:   (rows, columns) of the input map that the kernel's weights lie on
+    source:  (what goes in, the place in it): of a linear layer that of its vector; of a convolution or a
+             pooling (the photo's number, the first channel)
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Terms:
     inside: Tensor | None = None
     settings: str = ""
     corner: tuple[int, int] | None = None
+    under: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     value: float = 0.0
     source: tuple[Tensor, Index] | None = None
 
@@ -112,8 +115,9 @@ def _pair(value: Any, count: int) -> list[int]:
 
 
 def _under(tensor: Tensor, place: Index, kernel: list[int], stride: list[int], padding: list[int],
-           dilation: list[int], empty: float = 0.0) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """(what lies under a kernel of channels [C, H, W], [C, h, w]; where it lies inside; its first cell)."""
+           dilation: list[int], empty: float = 0.0
+           ) -> tuple[Tensor, Tensor, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(what lies under a kernel, [C, h, w] of [C, H, W]; where that is inside; its rows and columns)."""
     starts = [at * s - p for at, s, p in zip(place, stride, padding)]
     rows, columns = ([start + k * d for k in range(size)]
                      for start, size, d in zip(starts, kernel, dilation))
@@ -123,7 +127,7 @@ def _under(tensor: Tensor, place: Index, kernel: list[int], stride: list[int], p
     inside = down[:, None] & across[None, :]
     patch = tensor[:, [min(max(row, 0), height - 1) for row in rows]]
     patch = patch[:, :, [min(max(column, 0), width - 1) for column in columns]].double()
-    return torch.where(inside, patch, empty), inside, (starts[0], starts[1])
+    return torch.where(inside, patch, empty), inside, (tuple(rows), tuple(columns))
 
 
 def _convolution(how: Made, given: dict[str, Any], index: Index) -> Terms:
@@ -139,7 +143,7 @@ def _convolution(how: Made, given: dict[str, Any], index: Index) -> Terms:
     each = weight.shape[1]
     begin = channel // (weight.shape[0] // groups) * each
     kernel = list(weight.shape[2:])
-    patch, inside, corner = _under(source[batch, begin:begin + each].detach().cpu(), tuple(place), kernel,
+    patch, inside, under = _under(source[batch, begin:begin + each].detach().cpu(), tuple(place), kernel,
                                    stride, padding, dilation)
     words = [f"kernel {kernel[0]} x {kernel[1]}"]
     words += [f"{word} {pair[0]}" if pair[0] == pair[1] else f"{word} {pair[0]} x {pair[1]}"
@@ -150,7 +154,8 @@ def _convolution(how: Made, given: dict[str, Any], index: Index) -> Terms:
     return Terms(
         "depthwise convolution" if groups > 1 and each == 1 else "convolution", how.path, "input channel",
         patch, weight[channel].detach().cpu().double(), tuple(range(begin, begin + each)),
-        0.0 if bias is None else float(bias[channel].detach()), inside, ", ".join(words), corner)
+        0.0 if bias is None else float(bias[channel].detach()), inside, ", ".join(words),
+        (under[0][0], under[1][0]), under, source=(source, (batch, begin)))
 
 
 def _pooling(how: Made, given: dict[str, Any], index: Index) -> Terms:
@@ -158,7 +163,7 @@ def _pooling(how: Made, given: dict[str, Any], index: Index) -> Terms:
     stride, padding = _pair(given["stride"] or kernel, 2), _pair(given["padding"], 2)
     largest = how.name.startswith("max")
     dilation = _pair(given.get("dilation", 1), 2)
-    patch, inside, corner = _under(source[index[0], index[1]:index[1] + 1].detach().cpu(), index[2:], kernel,
+    patch, inside, under = _under(source[index[0], index[1]:index[1] + 1].detach().cpu(), index[2:], kernel,
                                    stride, padding, dilation)
     values, share = patch[0][inside], 1.0
     if not largest:
@@ -166,7 +171,8 @@ def _pooling(how: Made, given: dict[str, Any], index: Index) -> Terms:
         share = 1 / (given["divisor_override"] or counts)
     return Terms("largest" if largest else "mean", how.path, "place", values[:, None, None],
                  torch.full((len(values), 1, 1), share, dtype=torch.float64), tuple(range(len(values))),
-                 settings=f"{kernel[0]} x {kernel[1]} places", corner=corner)
+                 settings=f"{kernel[0]} x {kernel[1]} places", corner=(under[0][0], under[1][0]),
+                 under=under, source=(source, (index[0], index[1])))
 
 
 def _mean(how: Made, given: dict[str, Any], index: Index) -> Terms:

@@ -36,6 +36,7 @@ from explorer.models.doors.maps import Layout
 from explorer.models.members import parameters_in
 from explorer.models.surgery.inside import backbone, photo_size
 from explorer.models.tasks import ASKED_BY
+from explorer.models.watching import walk
 
 DRAWS = 4  # pictures of noise that the effective field is the mean of, where no photo is given
 ASK_BOX = "The box needs no gradient: leave effective away."
@@ -112,7 +113,7 @@ def _edges(source: Source, shape: tuple[int, int, int, int], *, gates: bool) -> 
     def read(tensor: Tensor) -> tuple[tuple[int, ...], Reach | None]:
         return tuple(tensor.shape), reach_of(tensor)
 
-    found, noted = trace(source.model, shape, lambda network, photo: source.run(network, photo, read),
+    found, noted = trace(source.model, shape, lambda network, photo, _: source.run(network, photo, read),
                          gates=gates)
     name = f"{source.name} of {model_name(source.model)}"
     if found is None:
@@ -125,7 +126,50 @@ def _edges(source: Source, shape: tuple[int, int, int, int], *, gates: bool) -> 
                          "for a stage, or for a module before the pooling.")
     if reach is None:
         raise ValueError(f"{name} does not depend on the photo: its values are the same for every picture.")
-    return torch.stack([_over_channels(edge, layout) for edge in reach.edges]), layout, noted
+    return _stacked(reach, layout), layout, noted
+
+
+def _stacked(reach: Reach, layout: Layout) -> Tensor:
+    return torch.stack([_over_channels(edge, layout) for edge in reach.edges])
+
+
+def fields_of_stages(model: VisionModel, names: Sequence[str]) -> dict[str, tuple[Fields, bool]]:
+    """{a stage's name: (the rectangles of all its cells, whether gates were left out of them)}, of one pass;
+    of an ensemble one a member. Without stages whose maps have no places, or don't depend on the photo.
+
+    The fields are those of the convolutions alone, as with `gates=False`. Raises ValueError for an unknown
+    stage, and for a network that can't run.
+    """
+    wanted: dict[int, dict[str, Source]] = {}  # by the member that has them
+    for name in names:
+        source = find_source(_shapes_of(model), name)
+        wanted.setdefault(id(source.model), {})[name] = source
+    found: dict[str, tuple[Fields, bool]] = {}
+    for sources in wanted.values():
+        found |= _fields_of(sources)
+    return {name: found[name] for name in names if name in found}
+
+
+def _fields_of(sources: dict[str, Source]) -> dict[str, tuple[Fields, bool]]:
+    """Those of some stages of one network, {name: source}."""
+    asked = next(iter(sources.values())).model
+    own = {source.name: name for name, source in sources.items()}
+    count = 1 + max(source.stage or 0 for source in sources.values())
+    height_and_width = photo_size(asked)[1:]
+
+    def run(network: Any, photo: Tensor, noted: Noted) -> dict[str, tuple[Fields, bool]]:
+        read = {}
+
+        def note(stage: Any, tensor: Tensor) -> None:
+            layout, reach = layout_of(tuple(tensor.shape), height_and_width), reach_of(tensor)
+            if stage.name in own and layout is not None and reach is not None:
+                fields = Fields(_stacked(reach, layout), height_and_width)
+                read[own[stage.name]] = fields, bool(noted.gates)
+
+        walk(network, photo, first=count, after=note)
+        return read
+
+    return trace(asked, (1, *photo_size(asked)), run, gates=False)[0]
 
 
 def _over_channels(values: Tensor, layout: Layout) -> Tensor:

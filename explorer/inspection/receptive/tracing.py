@@ -105,18 +105,19 @@ def _keep(tensor: Tensor, reach: Reach, *, written: bool) -> None:
 
 
 def trace(
-    model: nn.Module, shape: tuple[int, ...], run: Callable[[nn.Module, Tensor], Any], *, gates: bool
+    model: nn.Module, shape: tuple[int, ...], run: Callable[[nn.Module, Tensor, Noted], Any], *, gates: bool
 ) -> tuple[Any, Noted]:
-    """(what `run(network, photo)` gives while the reach of every tensor is noted, what was met on the way).
+    """(what `run(network, photo, noted)` gives while the reach of every tensor is noted, what was met on the
+    way: `noted` holds what was met so far).
 
     shape: of the photo [1, C, H, W]. Raises ValueError where the network can't run on it.
     """
     return on_meta(model, shape, lambda network, photo: _traced(network, photo, run, gates=gates))
 
 
-def _traced(network: nn.Module, photo: Tensor, run: Callable[[nn.Module, Tensor], Any], *, gates: bool
-            ) -> tuple[Any, Noted]:
+def _traced(network: nn.Module, photo: Tensor, run: Callable[[nn.Module, Tensor, Noted], Any], *,
+            gates: bool) -> tuple[Any, Noted]:
     noted = Noted()
     setattr(photo, NAME, of_picture(photo.shape))
     with Tracing(gates=gates, noted=noted):
-        return run(network, photo), noted
+        return run(network, photo, noted), noted

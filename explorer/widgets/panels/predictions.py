@@ -165,7 +165,7 @@ class PredictionsPanel(Panel):
                 return
             self._read = model
             names, size = self.flow.stops, look.input.shape[-2:]
-            self._reader.start(lambda job: reads_of(model, names, size, job.ended), self.flow.frame)
+            self._reader.start(lambda job: reads_of(model, names, size), self.flow.frame)
 
     def _draw_way(self, look: Look) -> None:
         """The photo and the stops of another look."""

@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from explorer.widgets.parts.flow import Reads
 
 if TYPE_CHECKING:
+    from explorer.inspection.receptive.field import Fields
     from explorer.models.contract import VisionModel
 
 EVERYTHING = "computed from the whole picture"
 WITHOUT = " (and, by numbers pooled from all places, from the rest)"
 
 
-def reads_of(model: VisionModel, names: tuple[str, ...], size: Sequence[int],
-             should_stop: Callable[[], bool]) -> dict[str, Reads]:
+def reads_of(model: VisionModel, names: Sequence[str], size: Sequence[int]) -> dict[str, Reads]:
     """{name of a stage: what its cells read}, by the theoretical receptive field; without those of which it
-    can't be told. One pass without numbers a stage, so a second or two for a large network.
+    can't be told. One pass without numbers for all of them.
 
     size: (height, width) of the input that the maps come from; of another one nothing is told
     """
-    from explorer.inspection.receptive.asking import receptive_field
+    from explorer.inspection.receptive.asking import fields_of_stages
 
     found = {}
-    for name in names:
-        if should_stop():
-            break
-        try:
-            field = receptive_field(model, name, 0, 0, gates=False)
-        except ValueError:
-            continue  # a map that does not depend on the photo, or has no places
-        spans = field.fields.spans()
-        if spans is None:
-            continue
-        height, width = field.input_size
-        if (height, width) != tuple(size):
+    for name, (fields, ungated) in fields_of_stages(model, names).items():
+        if fields.input_size != tuple(size):
             break  # a network for boxes or masks reads each photo in its own shape
-        found[name] = _reads(_shares(spans[0], width), _shares(spans[1], height), field.ungated)
+        reads = reads_in(fields, ungated)
+        if reads is not None:
+            found[name] = reads
     return found
+
+
+def reads_in(fields: Fields, ungated: bool) -> Reads | None:
+    """What the cells of one map read; None where one column, or one row, does not stand for all cells.
+
+    ungated: whether numbers that are pooled from all places were left out
+    """
+    spans = fields.spans()
+    if spans is None:
+        return None
+    height, width = fields.input_size
+    return _reads(_shares(spans[0], width), _shares(spans[1], height), ungated)
 
 
 def _shares(spans: Sequence[tuple[float, float]], size: int) -> tuple[tuple[float, float], ...]:

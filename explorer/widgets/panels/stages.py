@@ -7,6 +7,9 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.number.block import NumberBlock
+from explorer.widgets.panels.number.figure import number_figure
+from explorer.widgets.panels.number.guide import GUIDE
 from explorer.widgets.parts.mosaic import FeatureMosaic
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, setup_lines
@@ -32,7 +35,7 @@ class StagesPanel(Panel):
         <p><b>To read.</b> <a href="https://arxiv.org/abs/1311.2901">Zeiler and Fergus, 2014: Visualizing
         and Understanding Convolutional Networks</a>; <a
         href="https://distill.pub/2017/feature-visualization/">Olah and others, 2017: Feature
-        Visualization</a>.</p>"""
+        Visualization</a>.</p>""" + GUIDE
 
     def __init__(self, session: Session):
         self.stage = W.ToggleButtons(options=[], tooltips=[])
@@ -40,12 +43,21 @@ class StagesPanel(Panel):
         self.mosaic = FeatureMosaic()
         self._shown: tuple | None = None
         self._offering = False
-        super().__init__(session, [self.stage, self.mosaic])
+        self.number = NumberBlock(self, session)
+        super().__init__(session, [self.stage, self.mosaic, self.number])
+        self.own_lines += self.number.own_lines
         self.when(self.stage, self._chosen)
         self.mosaic.observe(self._recoloured, ["sort", "scale", "colormap", "selected"])
+        self.mosaic.on_cell(lambda *cell: self.tell(self._ask_about, *cell))
 
     def _recoloured(self, _change=None) -> None:
+        self.number.view.colormap = self.mosaic.colormap
         self.changed()  # the page draws these by itself
+
+    def _ask_about(self, channel: int, row: int, column: int) -> None:
+        """A click on a cell of the enlarged channel: how is its number computed?"""
+        if self.stage.value:
+            self.number.explain(self.stage.value, channel, row, column)
 
     def _chosen(self) -> None:
         """The session knows which stage is in front: what else shows it follows."""
@@ -57,6 +69,7 @@ class StagesPanel(Panel):
         if self._offering:
             return  # the buttons are being exchanged
         if look is None:
+            self.number.shut()
             self.mosaic.clear("Choose a photo: the feature maps of each stage appear here.")
             return
         names = list(look.stages)
@@ -64,6 +77,7 @@ class StagesPanel(Panel):
             self._offer(names)
         elif self.session.stage in names and self.session.stage != self.stage.value:
             self.stage.value = self.session.stage
+        self.number.follow(look, self.session.model, self.stage.value or "")
         if not names:  # e.g. a student's first network, of linear layers only
             self._shown = None
             self.mosaic.clear("This model makes no maps: it has no layer with places side by side.")
@@ -120,17 +134,27 @@ class StagesPanel(Panel):
         if 0 <= channel < len(self._shown_maps()):
             lines.append(f"look.stages[{stage}][{channel}]  # the enlarged channel")
         lines.append(call("look.mosaic", stage, options=self._options()))
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.number.lines()])
 
     def figure(self) -> Any:
         if self._shown_maps() is None:
             return None
+        if self.number.shown is not None:  # what the reader asked for last
+            return number_figure(self.number.shown, self.number.field, title=self.heading())
         return self.session.look.mosaic(self.stage.value, **self._options())
 
+    def forget(self) -> None:
+        self.number.release()
+
     def heading(self) -> str:
+        number = self.number.asked
+        if number is not None:
+            return f"How {number.words} of {self.session.model_name} is computed"
         return f"Feature maps of {self.stage.value}: {self.session.model_name}"
 
     def caption(self) -> str:
+        if self.number.shown is not None:
+            return f"{super().caption()} {self.number.caption()}"
         view = self.mosaic
         own = "each channel from its own minimum to its own maximum"
         colours = own if view.scale == "own" else "one scale for all channels"

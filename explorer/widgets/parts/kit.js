@@ -110,6 +110,24 @@ export function copier(parent, className, say, tag = "textarea") {
   return { node, copy, hide };
 }
 
+// --- colours -------------------------------------------------------------------------------------------
+// 17 evenly spaced colours each; the browser blends between them. The first two are matplotlib's (CC0).
+export const MAP_COLOURS = {
+  viridis: "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725",
+  magma: "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 f56b5c fc8961 fea772 fec488 fde2a3 fcfdbf",
+  grey: "000000 ffffff",
+  coolwarm: "3b4cc0 4e68d8 6282ea 779af7 8db0fe a3c2fe b9d0f9 ccd9ed dddcdc ecd3c5 f5c4ac f7b093 f4987a eb7d62 dd5f4b ca3b37 b40426",
+};
+// 256 opaque colours as the little-endian words of an ImageData
+export function colourTable(name) {
+  const stops = MAP_COLOURS[name].split(" ").map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+  return Uint32Array.from({ length: 256 }, (_, i) => {
+    const x = (i / 255) * (stops.length - 1), k = Math.min(Math.floor(x), stops.length - 2);
+    const [r, g, b] = stops[k].map((v, j) => Math.round(v + (x - k) * (stops[k + 1][j] - v)));
+    return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  });
+}
+
 // --- axes ----------------------------------------------------------------------------------------------
 export function ticks(low, high, most) {                 // round numbers between low and high
   const raw = (high - low) / Math.max(most, 1), power = 10 ** Math.floor(Math.log10(raw));

@@ -1,13 +1,6 @@
 // A grid of feature maps on one canvas. Python sends one byte a value (255: not finite) and the lowest and
 // highest value of each channel; colours, order, scale and readings are worked out here.
 
-// 17 evenly spaced colours each; the browser blends between them. The first two are matplotlib's (CC0).
-const COLOURS = {
-  viridis: "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725",
-  magma: "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 f56b5c fc8961 fea772 fec488 fde2a3 fcfdbf",
-  grey: "000000 ffffff",
-  coolwarm: "3b4cc0 4e68d8 6282ea 779af7 8db0fe a3c2fe b9d0f9 ccd9ed dddcdc ecd3c5 f5c4ac f7b093 f4987a eb7d62 dd5f4b ca3b37 b40426",
-};
 const NAMES = {
   sort: ["Order", { channel: "by number", strength: "strongest first" }],
   scale: ["Scale", { own: "each channel its own", shared: "shared by all" }],
@@ -19,16 +12,6 @@ const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ZOOM = 336;
 const WIDTHS = [112, 98, 84, 70, 56, 42, 28], DOT_WIDTHS = [32, 28, 24, 20, 16, 14];
 
 const show = (x) => (!isFinite(x) ? "–" : x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : String(+x.toPrecision(3)));
-
-// 256 opaque colours as the little-endian words of an ImageData
-function colourTable(name) {
-  const stops = COLOURS[name].split(" ").map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
-  return Uint32Array.from({ length: 256 }, (_, i) => {
-    const x = (i / 255) * (stops.length - 1), k = Math.min(Math.floor(x), stops.length - 2);
-    const [r, g, b] = stops[k].map((v, j) => Math.round(v + (x - k) * (stops[k + 1][j] - v)));
-    return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
-  });
-}
 
 // DataViews -> typed arrays; copied where the buffer does not start on a multiple of four
 const typed = (view, Kind) => new Kind(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
@@ -85,6 +68,8 @@ function render({ model, el }) {
   big.setAttribute("role", "img");
   const sideBar = makeBar(side);
   const facts = make("div", "vx-mosaic-facts", side);
+  const why = button(side, "How is a number computed?", null, { className: "vx-mosaic-button vx-mosaic-why",
+    label: "How is a number computed? The largest of this channel here; or click any cell of the picture" });
 
   const pickers = {};                                    // the three menus, by the trait they set
   let maps = null, order = [], place = null;             // order: positions on the sheet -> index into maps
@@ -325,11 +310,21 @@ function render({ model, el }) {
     moveTo(at.i);
     sheet.focus({ preventScroll: true });
   });
-  on(big, "mousemove", (event) => {
-    const i = maps.channels.indexOf(model.get("selected"));
+  const pixelOfBig = (event) => {
     const x = clamp(Math.floor((event.offsetX / big.clientWidth) * maps.width), 0, maps.width - 1);
     const y = clamp(Math.floor((event.offsetY / big.clientHeight) * maps.height), 0, maps.height - 1);
-    facts.textContent = reads(i, y * maps.width + x);
+    return y * maps.width + x;
+  };
+  const ask = (pixel) => tell(model, { kind: "cell", channel: model.get("selected"),
+    row: Math.floor(pixel / maps.width) * maps.step, column: (pixel % maps.width) * maps.step });
+  on(big, "mousemove", (event) => {
+    facts.textContent = reads(maps.channels.indexOf(model.get("selected")), pixelOfBig(event));
+  });
+  on(big, "click", (event) => ask(pixelOfBig(event)));
+  on(why, "click", () => {                               // of the channel's brightest cell
+    const start = maps.channels.indexOf(model.get("selected")) * maps.area;
+    const values = maps.data.subarray(start, start + maps.area);
+    ask(values.reduce((best, code, at) => (code !== NOT_FINITE && code > values[best] ? at : best), 0));
   });
   on(big, "mouseleave", () => { facts.textContent = about(maps.channels.indexOf(model.get("selected"))); });
   on(previous, "click", () => step(-1));

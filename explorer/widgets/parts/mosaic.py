@@ -7,6 +7,9 @@ Python again. 256 channels of 56 x 56 are 800 kB.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 import numpy as np
 import traitlets as t
 
@@ -14,6 +17,8 @@ from explorer.display.draw import as_maps
 from explorer.display.words import counted
 
 from .base import ExplorerPart
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 1_000_000   # what one view sends at most: beyond it the weaker channels stay behind
 MAX_CHANNELS = 4096     # more small pictures than this help nobody
@@ -45,6 +50,28 @@ class FeatureMosaic(ExplorerPart, files="mosaic"):
     # Everything `show` sends, as one trait: one message, and the page never sees half of it.
     _maps = t.Dict().tag(sync=True, echo_update=False)
 
+    def __init__(self, **kwargs):
+        self._callbacks: list[Callable[[int, int, int], None]] = []
+        super().__init__(**kwargs)
+
+    def on_cell(self, callback: Callable[[int, int, int], None]) -> None:
+        """Call ``callback(channel, row, column)`` for a cell of the enlarged channel that the reader clicks,
+        in the thread of the message; of averaged cells the first.
+        """
+        self._callbacks.append(callback)
+
+    def _on_message(self, kind, content, buffers) -> None:
+        if kind != "cell":
+            return super()._on_message(kind, content, buffers)
+        place = [content.get(name) for name in ("channel", "row", "column")]
+        high, wide = self._maps.get("full", (0, 0))
+        known = all(isinstance(at, int) and not isinstance(at, bool) and at >= 0 for at in place)
+        if not known or place[1] >= high or place[2] >= wide or place[0] >= 1 << 31:
+            log.warning("%r: there is no such cell", self)
+            return
+        for callback in list(self._callbacks):
+            callback(*place)
+
     def show(self, maps, *, title: str = "", total: int | None = None, channels=None) -> None:
         """Draw ``maps``, a numpy array [C, H, W] of real numbers.
 
@@ -66,6 +93,7 @@ class FeatureMosaic(ExplorerPart, files="mosaic"):
                 self._maps = message
 
     def _release(self) -> None:
+        self._callbacks.clear()
         self._maps = {}
 
     @property
@@ -114,7 +142,7 @@ def pack(maps, *, title: str = "", total: int | None = None, channels=None) -> d
         keep = np.sort(np.argsort(-strength, kind="stable")[:count])
         maps, strength, channels = maps[keep], strength[keep], channels[keep]
     if step > 1:
-        maps = _block_means(maps, step)                              # [C, H, W] -> [C, H/step, W/step]
+        maps = block_means(maps, step)                              # [C, H, W] -> [C, H/step, W/step]
     data, lo, hi = quantise(maps)
 
     size = f"{height} × {width}"
@@ -174,7 +202,7 @@ def _strength(maps: np.ndarray, finite: np.ndarray | None) -> np.ndarray:
     return (sums / np.maximum(finite.sum(axis=(1, 2)), 1)).astype(np.float32)
 
 
-def _block_means(maps: np.ndarray, step: int) -> np.ndarray:
+def block_means(maps: np.ndarray, step: int) -> np.ndarray:
     """Means of step x step blocks; a block at the edge is the mean of what there is of it.
 
     A block with a value that is not finite is not finite either: it is marked, not averaged away.
