@@ -1,4 +1,4 @@
-"""Where models disagree: the divergence by independent formulas, which models it is of, the order, the page."""
+"""Where models disagree: the divergence by other formulas, which models it is of, the order, the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grid of photos and models: when it runs by itself, what it offers else, what it shows, a click on it."""
+"""The grid of photos and models: when it runs by itself, what it offers else, what it shows, a click."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 import explorer
 from explorer.inspection.compare.comparing import compare as real_compare
 from explorer.widgets.panels.compare import grid as module
-from explorer.widgets.panels.compare.grid import Pace
+from explorer.widgets.panels.compare.pace import Pace
 from explorer.widgets.parts.answer_grid import AnswerGrid, GridCell, GridRow
 from explorer.widgets.parts.photo_ticks import PhotoTicks
 from tests.html import parse
@@ -58,8 +58,8 @@ def test_each_photo_has_its_answers_signs_and_bits(dash):
     expected = panel.shown.result.disagreements()
     assert [one.apart for one in panel.grid.rows] == [f"{one.bits:.2f}" for one in expected]
     assert row.share == pytest.approx(expected[0].bits)  # of 1 bit at most
-    assert "Jensen-Shannon divergence" in text_of(panel.below.value)
-    assert "known: 3 of 3" in text_of(panel.below.value)
+    assert "Jensen-Shannon divergence" in text_of(panel.says.value)
+    assert "known: 3 of 3" in text_of(panel.says.value)
 
 
 def test_a_click_makes_a_photo_that_of_all_panels(dash):
@@ -96,16 +96,34 @@ def test_where_it_takes_longer_a_button_says_how_long(dash):
     panel._pace = Pace(1e-8, 0.1)  # 6 s for a pass of lite1
     try:
         dash.session.compare = (*TWO, "tf_efficientnet_lite2")
-        assert panel.wait() and panel.go.layout.display == "" and panel.grid.rows[0].cells[1].answer == "beagle"
+        assert panel.wait() and panel.go.layout.display == ""
+        assert panel.grid.rows[0].cells[1].answer == "beagle"
         assert panel.go.description == "Show 3 photos to 3 models"
         said = text_of(panel.says.value)
         assert "About 56 s on this computer" in said and f"Shown: {', '.join(TWO)}." in said
         dash.session.compare = (*TWO, "resnet18")
         assert "The weights of resnet18 are not on this computer" in text_of(panel.says.value)
         dash.session.compare = TWO
-        assert panel.go.layout.display == "none" and panel.says.value == ""
+        assert panel.go.layout.display == "none" and "2 models" in panel.says.value
     finally:
         panel._pace = before
+
+
+def test_as_many_photos_as_fit_come_by_themselves_and_a_button_shows_all(monkeypatch):
+    monkeypatch.setattr(module, "timed", lambda *_: (Pace(0.0, 0.2), None))  # 0.4 s a photo
+    dash = opened(explorer.sample_photos()[:9])
+    panel = dash.compare.apart
+    assert panel.wait() and panel.shown.wish.count == 7 == len(panel.grid.rows)
+    assert panel.go.description == "Show 9 photos to 2 models" and panel.go.layout.display == ""
+    said = text_of(panel.says.value)
+    assert "About 4 s on this computer" in said and "The first 7 of 9 photos." in said
+    dash.session.open_image(explorer.sample_photos()[8])
+    dash.wait()
+    assert panel.wait() and panel.shown.wish.count == 7
+    panel.go.click()
+    assert panel.wait() and len(panel.grid.rows) == 9 and panel.go.layout.display == "none"
+    assert "The first" not in panel.says.value
+    dash.close()
 
 
 def test_another_model_changes_the_grid_where_that_is_quick(dash):
@@ -148,7 +166,7 @@ def test_a_model_of_other_classes_has_a_column_and_no_bits():
         panel.go.click()
         assert panel.wait()
     assert panel.shown.result.names == (TWO[0], "Tiny")
-    assert panel.grid.rows[0].apart == "100.0 %" and "no bits" in text_of(panel.below.value)
+    assert panel.grid.rows[0].apart == "100.0 %" and "no bits" in text_of(panel.says.value)
     assert all(cell.right is None for row in panel.grid.rows for cell in row.cells)
     dash.close()
     assert panel.shown is None
@@ -161,7 +179,7 @@ def test_networks_for_boxes_get_a_sentence(dash, monkeypatch):
     assert "Boxes and masks have no probabilities" in text_of(panel.says.value)
     monkeypatch.undo()
     panel.draw()
-    assert panel.says.value == ""
+    assert "Jensen-Shannon" in panel.says.value
 
 
 def test_the_guide_says_what_is_not_proved():
@@ -200,3 +218,14 @@ def test_ticks_are_numbers_of_photos_and_nothing_else():
     ticks.pictures([b"x", b"y", b"z"])
     assert ticks.pictured
     ticks.close()
+
+
+def test_what_it_takes_follows_from_multiply_adds_photos_and_what_must_be_opened():
+    from explorer.models.card import model_card
+
+    pace, [first, second] = Pace(1e-9, 0.01, 1e-8), map(model_card, TWO)
+    expected = 10 * (1e-9 * (first.macs + second.macs) + 0.02) + 1e-8 * second.parameters
+    assert pace.seconds(TWO, [], 10, TWO[:1]) == pytest.approx(expected)
+    assert pace.seconds(TWO, [10**9], 10, TWO) == pytest.approx(expected - 1e-8 * second.parameters + 10.1)
+    assert pace.seconds(TWO, [None], 10, TWO) is None
+    assert pace.seconds((*TWO, "torchvision/resnet18"), [], 10, TWO) is None

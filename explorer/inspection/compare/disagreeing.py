@@ -140,13 +140,14 @@ def disagreements_of(result: Answers) -> Disagreements:
     """All photos of a comparison, sorted: see `Comparison.disagreements`."""
     telling = [i for i, labels in enumerate(result.labels) if labels]
     together, left_out = of_one_kind(result.names, result.keys, result.outputs)
-    chosen = [[each[i] for i in together] for each in (result.logits, result.outputs, result.keys)]
-    bits = divergences_of(*chosen) if together else None
+    logits, keys = [result.logits[i] for i in together], [result.keys[i] for i in together]
+    outputs = [meaning for i in together if (meaning := result.outputs[i]) is not None]
+    bits = divergences_of(logits, outputs, keys) if together else None
     right = np.stack([result.right(i) for i in range(len(result))])  # [M, N]
     rows = []
     for j, photo in enumerate(result.photos):
-        keys = [result.keys[i][result.top1[i][j]] for i in telling]
-        differ = [first != second for first, second in combinations(keys, 2)]
+        said = [result.keys[i][result.top1[i][j]] for i in telling]
+        differ = [first != second for first, second in combinations(said, 2)]
         sure = {i: float(result.probabilities(i, j).max()) for i in telling}
         rows.append(Disagreement(
             photo, share=float(np.mean(differ)) if differ else 0.0,

@@ -1,8 +1,8 @@
 """How far apart the answers of several models are, in bits: the Jensen-Shannon divergence.
 
-That of n distributions is the entropy of their mean less the mean of their entropies (Lin, Divergence Measures
-Based on the Shannon Entropy, 1991): 0 where all give the same probabilities, log2(n) where no two share a
-class. Only models of the same classes have distributions over the same things.
+That of n distributions is the entropy of their mean less the mean of their entropies (Lin, Divergence
+Measures Based on the Shannon Entropy, 1991): 0 where all give the same probabilities, log2(n) where no two
+share a class. Only models of the same classes have distributions over the same things.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def _why(outputs: Outputs | None, otherwise: str) -> str:
         return "it has no classifier."
     if outputs.numbers:
         return "it gives numbers, which have no probabilities."
-    return "it gives each class a share of its own, which add up to no 100 %." if outputs.several else otherwise
+    several = "it gives each class a share of its own, and these add up to no 100 %."
+    return several if outputs.several else otherwise
 
 
 def divergences_of(logits: Sequence[np.ndarray], outputs: Sequence[Outputs], keys: Sequence[Sequence[str]]

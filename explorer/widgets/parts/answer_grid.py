@@ -38,7 +38,7 @@ class GridRow:
 
 
 class AnswerGrid(ExplorerPart, files="answer_grid"):
-    """A table with a small photo in each row, and a column a model; ``on_pick`` calls back with a row's index.
+    """A table with a photo in each row, and a column a model; ``on_pick`` calls back with a row's index.
 
     ``selected`` is the marked row, -1 for none. ``show`` and ``mark`` may be called from any thread.
     """

@@ -1,14 +1,14 @@
 // Small photos to tick: click, Space or Enter ticks one, arrow keys move between them.
 
 function render({ model, el }) {
-  const root = make("div", "vx-ticks", el);
+  const root = make("div", "vx-ticked", el);
   root.dataset.lmSuppressShortcuts = "true";             // or JupyterLab takes the arrow keys
-  const bar = make("div", "vx-ticks-bar", root);
-  const count = make("span", "vx-ticks-count", bar);
+  const bar = make("div", "vx-ticked-bar", root);
+  const count = make("span", "vx-ticked-count", bar);
   count.setAttribute("role", "status");
   button(bar, "All", () => tick(options().map((_, index) => index)));
   button(bar, "None", () => tick([]));
-  const list = make("div", "vx-ticks-list", root);
+  const list = make("div", "vx-ticked-list", root);
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-multiselectable", "true");
   let urls = [];
@@ -26,7 +26,7 @@ function render({ model, el }) {
   function draw() {
     list.setAttribute("aria-label", model.get("label"));
     list.replaceChildren(...(model.get("titles") || []).map((title, index) => {
-      const option = make("div", "vx-ticks-photo");
+      const option = make("div", "vx-ticked-photo");
       option.setAttribute("role", "option");
       option.setAttribute("aria-label", title);
       option.title = title;
@@ -52,7 +52,7 @@ function render({ model, el }) {
     all.forEach((one) => { one.tabIndex = one === to ? 0 : -1; });
     to?.focus();
   }
-  const indexOf = (event) => options().indexOf(event.target.closest(".vx-ticks-photo"));
+  const indexOf = (event) => options().indexOf(event.target.closest(".vx-ticked-photo"));
   list.onclick = (event) => { const index = indexOf(event); if (index >= 0) { focusOn(index); toggle(index); } };
   list.onkeydown = (event) => {
     const index = indexOf(event);

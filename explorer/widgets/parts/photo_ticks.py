@@ -13,8 +13,8 @@ from .judged_photos import packed
 class PhotoTicks(ExplorerPart, files="photo_ticks"):
     """Thumbnails in rows. ``value`` holds the numbers of those that are ticked, in their order.
 
-    The titles are there before the pictures: ``show`` gives the former, ``pictures`` the latter, once each, from
-    any thread. ``label`` is what a screen reader calls them.
+    The titles are there before the pictures: ``show`` gives the former, ``pictures`` the latter, once each,
+    from any thread. ``label`` is what a screen reader calls them.
     """
 
     _reader_traits = ("value",)

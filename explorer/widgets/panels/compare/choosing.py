@@ -68,7 +68,9 @@ class Choice:
         self.folder = labelled("Folder", W.Text, placeholder="a folder with photos, or flowers5",
                                continuous_update=False, layout=at_most(420))
         self.about_models.add_class("vx-cmp-about-models")
-        self.rows = [self.chips, line([self.add, self.own]), self.about_models]
+        models = line([self.chips, self.add, self.own])
+        models.add_class("vx-cmp-models")
+        self.rows = [models, self.about_models]
         self.photo_rows = [line([self.source, self.folder]), self.several]
         self.add.observe(self._added, "value")
         for control in (self.own, self.source, self.several, self.folder):
@@ -90,7 +92,8 @@ class Choice:
         self.about_models.value = "".join(f'<div class="vx-soft">{escape(one)}</div>' for one in lines if one)
         on_screen = self.session.model_name
         self.own.description = f"and the model on the screen{f', {on_screen}' if on_screen else ''}"
-        self.own.layout.visibility = "visible" if self.own_name() else "hidden"  # its room stays: no line moves
+        # its room stays, so that no line moves
+        self.own.layout.visibility = "visible" if self.own_name() else "hidden"
         self.several.layout.display = "" if self.source.value == GALLERY else "none"
         if self.source.value == GALLERY and not (self.several.pictured or self.painting.wanted):
             self.painting.start(partial(self._small, self._gallery or ()), self.several.pictures)

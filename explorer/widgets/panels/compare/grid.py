@@ -1,43 +1,40 @@
 """Where the models disagree: the photos of the gallery down, the models across, the most divided photo first.
 
 It runs by itself when the tab comes to the front and that costs less than `PATIENCE`, by what a pass takes on
-this computer; else a button says what it would take.
+this computer; where not all photos fit into that, with the first of them. A button says what all would take.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
-from explorer.display.words import counted, percent, seconds_text, sentence_of
-from explorer.models.names import split_door
+from explorer.display.words import counted, seconds_text, sentence_of
 from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.gallery import Gallery
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.compare.choosing import Asked, Choice, line
+from explorer.widgets.panels.compare.grid_rows import SMALL, grid_row, small_jpeg
 from explorer.widgets.panels.compare.guide import DISAGREEMENTS as GUIDE
+from explorer.widgets.panels.compare.pace import Pace, timed
 from explorer.widgets.panels.compare.words import not_here, progress_html
 from explorer.widgets.panels.photo_code import bundled_photo, list_lines
 from explorer.widgets.panels.work import Work, notes_html
-from explorer.widgets.parts.answer_grid import AnswerGrid, GridCell, GridRow
+from explorer.widgets.parts.answer_grid import AnswerGrid
 from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from explorer.inspection.compare.comparison import Comparison
     from explorer.inspection.compare.disagreeing import Disagreements
 
 PATIENCE = 3.0        # seconds that nobody is asked about
-SMALL = (112, 84)     # pixels of a photo in the grid
-TOGETHER = 4          # photos in the pass that is timed for the estimate
+FEWEST = 6            # photos that are worth a grid
 MEANS = "Jensen-Shannon divergence of the models' probabilities: 0 bits where they are the same"
 ANSWERS = "Share of the pairs of models whose first answers differ"
 
@@ -50,15 +47,17 @@ class Wish:
     own: str
     model: int    # tells the model on the screen from another, where it is one of them
     photos: int   # tells a gallery from another
+    count: int    # of its photos, from the first on
     gallery: Gallery = field(compare=False, repr=False)
 
+    @property
+    def asked(self) -> tuple[tuple[str, Any], ...]:
+        """(title, source) of the photos that it is about."""
+        return self.gallery[:self.count]
 
-@dataclass(frozen=True)
-class Pace:
-    """What was measured here: seconds for a multiply-add in a pass, and to prepare a photo."""
-
-    multiply_add: float
-    photo: float
+    def like(self, other: Wish | None) -> bool:
+        """Whether it is the other, but for how many of the photos."""
+        return other is not None and replace(other, count=self.count) == self
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ class DisagreementsPanel(Panel):
         self._pace: Pace | None = None
         self._wished: Wish | None = None  # what was started last
         self._timed: Any = None           # the model whose pass was timed, or could not be
+        self._ready: dict[str, Any] = {}  # models that were opened to see how long that takes
         super().__init__(session)
         self.in_front = False             # until the tab says so
         self.add_class("vx-apart")
@@ -109,16 +109,27 @@ class DisagreementsPanel(Panel):
         """Follow the ticks, the photos and the one on the screen; models run only where that is quick."""
         self._mark()
         wish = self._wish()
-        if self.work.wanted and wish != self._wished:
+        if self.work.wanted and (wish is None or not wish.like(self._wished)):
             self.work.drop()
         if wish is not None and not self._holds(wish) and not self.work.wanted:
             if self._pace is None:
                 self._measure()
-            seconds = self._seconds(wish)
-            quick = seconds is not None and seconds < PATIENCE and not not_here(wish.names)
-            if quick and wish != self._wished:  # once: what was stopped, or has failed, is not begun again
-                self._begin()
+            quick = self._quick(wish)
+            # once: what was stopped, or has failed, is not begun again
+            if quick is not None and quick != self._wished and not self._holds(quick):
+                self._begin(quick)
         self._offer()
+
+    def _quick(self, wish: Wish) -> Wish | None:
+        """The wish, or as many of its first photos as take no longer than a reader waits; None for too few."""
+        seconds = self._seconds(wish)
+        if seconds is None or not_here(wish.names):
+            return None
+        if seconds < PATIENCE:
+            return wish
+        opening = self._seconds(replace(wish, count=0)) or 0.0
+        fits = int((PATIENCE - opening) / (seconds - opening) * wish.count)
+        return replace(wish, count=fits) if fits >= FEWEST else None
 
     def wait(self, timeout: float | None = 120) -> bool:
         return not self.built or super().wait(timeout)
@@ -130,7 +141,8 @@ class DisagreementsPanel(Panel):
             return None
         own = self._own()
         model = id(self.session.model) if own else 0
-        return Wish(self.choice.names, own, model, id(self.session.gallery), self.session.gallery)
+        gallery = self.session.gallery
+        return Wish(self.choice.names, own, model, id(gallery), len(gallery), gallery)
 
     def _own(self) -> str:
         return self.choice.own_name() if self.choice.own.value else ""
@@ -162,10 +174,11 @@ class DisagreementsPanel(Panel):
         self.grid.layout.display = "none" if self.shown is None and not running else ""
         said = [why]
         if offered and wish is not None:
-            self.go.description = f"Show {counted(len(wish.gallery), 'photo')} to {self._models(wish)}"
+            self.go.description = f"Show {counted(wish.count, 'photo')} to {self._models(wish)}"
             said = [self._cost(wish)]
-        if self.shown is not None and (wish is None or not self._holds(wish)):
-            said.append(f"Shown: {', '.join(self.shown.result.names)}.")
+        if self.shown is not None and not running:
+            now = wish is not None and wish.like(self.shown.wish)
+            said += [self._about()] if now else [f"Shown: {', '.join(self.shown.result.names)}."]
         text = " ".join(filter(None, said))
         self.says.value = f'<span class="vx-soft" role="status">{escape(text)}</span>' if text else ""
 
@@ -187,17 +200,19 @@ class DisagreementsPanel(Panel):
     def _measure(self) -> None:
         """Time a pass of the model on the screen, in the background; drawn again once that is known."""
         look, model, tree = self.session.look, self.session.model, self.session.tree
-        if look is None or look.finds_places or tree is None or not tree.flops or self._timed is model:
+        work = None if tree is None else tree.multiply_adds
+        if look is None or look.finds_places or not work or self._timed is model:
             return
         self._timed = model
-        self.pace.start(partial(self._time, model, tree.flops // 2, look.timing["preprocess"]), self._paced)
+        missing = not_here(self.choice.names)
+        shut = [name for name in self.choice.names if name not in (*self._open_now(), *missing)]
+        self.pace.start(partial(self._time, model, work, look, next(iter(shut), "")), self._paced)
 
-    @staticmethod
-    def _time(model: Any, multiply_adds: int, preparing: float, _job: Job) -> Pace:
-        from explorer.inspection.compare.speed import measure_speed
-
-        speed = measure_speed(model, batch_size=TOGETHER, warm_up=0, repeats=1)
-        return Pace(speed.latency / TOGETHER / multiply_adds, preparing)
+    def _time(self, model: Any, multiply_adds: int, look: Any, shut: str, _job: Job) -> Pace:
+        pace, opened = timed(model, multiply_adds, look, shut)
+        if opened is not None:
+            self.tell(self._ready.update, {shut: opened})
+        return pace
 
     def _paced(self, found: Pace) -> None:
         self._pace = found
@@ -206,26 +221,29 @@ class DisagreementsPanel(Panel):
 
     def _seconds(self, wish: Wish) -> float | None:
         """How long the models take for all photos; None where nobody knows."""
-        counts = [_multiply_adds(name) for name in wish.names]
-        if wish.own:
-            tree = self.session.tree
-            counts.append(tree.flops // 2 if tree is not None and tree.flops else None)
-        pace = self._pace
-        if pace is None or None in counts:
+        if self._pace is None:
             return None
-        return len(wish.gallery) * sum(count * pace.multiply_add + pace.photo for count in counts if count)
+        tree = self.session.tree
+        own = [None if tree is None else tree.multiply_adds] if wish.own else []
+        return self._pace.seconds(wish.names, own, wish.count, self._open_now())
+
+    def _open_now(self) -> dict[str, Any]:
+        """The models that need not be opened, by name."""
+        session = self.session
+        on_screen = {session.model_source: session.model} if session.model_source else {}
+        return on_screen | self._ready | self.opened()
 
     # --- running --------------------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        """Show the photos to the models, in the background."""
-        wish = self._wish()
+    def _begin(self, wish: Wish | None = None) -> None:
+        """Show photos to the models, in the background; all of them, unless told otherwise."""
+        wish = self._wish() if wish is None else wish
         if wish is None or self.work.wanted:
             return
         self._wished = wish
-        photos = {title: bundled_photo(source) or source for title, source in wish.gallery}
-        models, lines = self.choice.models(Asked(wish.names, wish.own, ()), self.opened())
-        lines += list_lines([], wish.gallery)
+        photos = {title: bundled_photo(source) or source for title, source in wish.asked}
+        models, lines = self.choice.models(Asked(wish.names, wish.own, ()), self._ready | self.opened())
+        lines += list_lines([], wish.asked)
         self.work.say("")
         self.work.start(partial(self._answers, wish, models, photos, tuple(lines)), self._show,
                         doing=f"asking {self._models(wish)} about {counted(len(photos), 'photo')}")
@@ -243,7 +261,7 @@ class DisagreementsPanel(Panel):
             problems = " ".join(f"{who}: {why}" for who, why in result.problems)
             return "Stopped before two models were done." if job.stopped else problems
         found = result.disagreements()
-        pictures = [_jpeg(found.picture(row.photo, 2 * SMALL[0])) for row in found]
+        pictures = [small_jpeg(found.picture(row.photo, 2 * SMALL[0])) for row in found]
         return Grid(wish, result, found, lines), pictures
 
     def _show(self, outcome: tuple[Grid, list[bytes]] | str) -> None:
@@ -253,22 +271,25 @@ class DisagreementsPanel(Panel):
             self.work.say(outcome)
             return
         self.shown, pictures = outcome
+        self._ready.clear()  # they are held by what is shown, where they are of use
         found = self.shown.found
-        rows = [_row(row, found.most) for row in found]
+        rows = [grid_row(row, found.most) for row in found]
         apart, means = ("bits apart", MEANS) if found.together else ("apart", ANSWERS)
         self.grid.show([*zip(found.names, COLOURS)], rows, pictures, apart=apart, means=means)
         notes = [f"{who}: {why}" for who, why in self.shown.result.problems]
-        self.below.value = notes_html(notes) + f'<div class="vx-soft">{escape(self._about())}</div>'
+        self.below.value = notes_html(notes)
         self._mark()
         self._offer()
         self.changed()
 
     def _about(self) -> str:
         assert self.shown is not None
-        found = self.shown.found
+        found, wish = self.shown.found, self.shown.wish
+        part = f"The first {wish.count} of {len(wish.gallery)} photos." if wish.count < len(wish.gallery) else ""
         known = sum(bool(row.truth) for row in found)
         judged = f"✓ and ✗ where the class of a photo is known: {known} of {len(found)}." if known else ""
-        return " ".join(filter(None, [*found.sentences, judged, "A click makes a photo that of all panels."]))
+        opens = "A click on a photo shows it in all panels."
+        return " ".join(filter(None, [part, *found.sentences, judged, opens]))
 
     # --- what the reader does -------------------------------------------------------------------------------
 
@@ -306,29 +327,4 @@ class DisagreementsPanel(Panel):
 
     def forget(self) -> None:
         self.shown = self._wished = self._timed = None
-
-
-def _multiply_adds(name: str) -> int | None:
-    from explorer.models.card import model_card
-
-    return None if split_door(name)[0] else model_card(name).macs
-
-
-def _row(row: Any, most: float) -> GridRow:
-    """One photo as the page shows it."""
-    *first, last = row.truth or ("",)
-    truth = f"shows {', '.join(first)} or {last}" if first else f"shows {last}" if last else ""
-    cells = tuple(GridCell(answer, "" if share is None else percent(share), right)
-                  for answer, share, right in zip(row.answers, row.shares, row.right))
-    if row.bits is None:
-        return GridRow(row.photo, truth, percent(row.share), row.share, cells)
-    return GridRow(row.photo, truth, f"{row.bits:.2f}", row.bits / most if most else 0.0, cells)
-
-
-def _jpeg(photo: Image.Image) -> bytes:
-    """The middle of a photo, small."""
-    from PIL import ImageOps
-
-    buffer = io.BytesIO()
-    ImageOps.fit(photo.convert("RGB"), SMALL).save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
+        self._ready.clear()

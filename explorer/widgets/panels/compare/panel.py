@@ -1,8 +1,8 @@
 """Several models and the same photos, side by side.
 
-Where they disagree (`grid`), then answers, heat maps, feature maps, agreement, size, speed and accuracy. For
-these the models run when a button is pressed, never because another photo was chosen; what is shown says which
-photo it belongs to.
+Where they disagree (`grid`), then answers, heat maps, feature maps, agreement, size, speed and accuracy.
+For these the models run when a button is pressed, never because another photo was chosen; what is shown says
+which photo it belongs to.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Shown:
 
 
 class ComparePanel(Panel):
-    name = "Comparison"
+    title = "Side by side"
+    name = called = "Comparison"
     guide = GUIDE
     nothing_yet = "Nothing is compared yet: press Compare first."
     draw_on = ("compare", "gallery", "look", "image_name", "model_name")
@@ -76,8 +77,9 @@ class ComparePanel(Panel):
         self.body = W.VBox([*self.views.rows, self.files, self.about])
         self.body.add_class("vx-cmp-body")
         self.body.layout.display = "none"
-        self.fill([*self.choice.rows, self.apart, W.HTML("<h3>Side by side</h3>"), *self.choice.photo_rows,
-                   buttons, self.body])
+        # its bar stands above what it speaks of
+        self.children = [*self.choice.rows, self.apart, *self._bar(), *self.choice.photo_rows, buttons,
+                         self.body]
         self.compare.on_click(lambda _: self._ask(speed=False))
         self.measure.on_click(lambda _: self._ask(speed=True))
         self.views.table.on_pick(lambda index: self._open(self.shown.result.names[index]))
