@@ -20,5 +20,6 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "places.opening": ["open_places"],
     "places.place_set": ["Boxes", "PlaceSet", "PlaceSplits"],
     "labels": ["imagenet_labels", "labels_for"],
-    "samples": ["SamplePhoto", "assets_dir", "notebooks_dir", "sample_photos", "sample_places"],
+    "samples": ["SamplePhoto", "assets_dir", "labelled_photos", "notebooks_dir", "sample_photos",
+                "sample_places"],
 })

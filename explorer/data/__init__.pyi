@@ -12,6 +12,7 @@ from explorer.data.places.place_set import PlaceSet as PlaceSet
 from explorer.data.places.place_set import PlaceSplits as PlaceSplits
 from explorer.data.samples import SamplePhoto as SamplePhoto
 from explorer.data.samples import assets_dir as assets_dir
+from explorer.data.samples import labelled_photos as labelled_photos
 from explorer.data.samples import notebooks_dir as notebooks_dir
 from explorer.data.samples import sample_photos as sample_photos
 from explorer.data.samples import sample_places as sample_places

@@ -39,6 +39,9 @@ def test_from_ticks_to_answers_maps_speed_and_files(lab, expect, tmp_path):
     expect(panel.locator(".vx-cmp-chip")).to_have_count(3)
     expect(panel).to_contain_text("The weights of resnet18 are not on this computer")
     panel.get_by_label("Photos", exact=True).select_option("photos of the gallery")
+    ticks = panel.locator(".vx-ticked-photo[aria-selected=true]")
+    expect(ticks).to_have_count(4)
+    expect(ticks.first.locator("img[src]")).to_be_visible()
     # answers on one axis; a model that can't be had is named, the others go on
     press(panel, "Compare")
     expect(panel.locator(".vx-cmp-bars [role=group]").first).to_be_visible(timeout=60_000)
@@ -75,18 +78,65 @@ def test_from_ticks_to_answers_maps_speed_and_files(lab, expect, tmp_path):
     panel.get_by_label("Photos", exact=True).select_option("the photo on the screen")
     expect(panel).to_contain_text("Press Compare.")
     # files
+    press(panel, "Agreement")
     with lab.page.expect_download() as answers:
         press(panel, "Answers as CSV")
     answers.value.save_as(tmp_path / "answers.csv")
     with open(tmp_path / "answers.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 and rows[2]["tf_efficientnet_lite1"] == "beagle"
+    press(panel, "Table")
+    expect(panel.locator(".vx-downloads button")).to_have_text(["Table as CSV", "Table as Markdown"])
     with lab.page.expect_download() as table:
         press(panel, "Table as Markdown")
     table.value.save_as(tmp_path / "table.md")
     assert "| tf_efficientnet_lite0 | 4.65 M |" in (tmp_path / "table.md").read_text(encoding="utf-8")
-    press(panel, "Show code")
-    expect(panel.locator(".vx-tools-fold pre")).to_contain_text("explorer.compare(models, photos")
+    bar = panel.locator("> .vx-panel-head")  # the grid above has its own
+    press(bar, "Show code")
+    expect(bar.locator(".vx-tools-fold pre")).to_contain_text("explorer.compare(models, photos")
+    assert lab.page.js_errors == []
+
+
+FEW = """
+import explorer
+from explorer.widgets.panels.compare import grid
+grid.PATIENCE = 600  # however busy this computer is
+shown = [one for one in explorer.sample_photos() if one.title in ("Beagle", "School bus", "Pizza")]
+dash = explorer.Dashboard(images=shown)
+dash.session.compare = ["tf_efficientnet_lite0", "tf_efficientnet_lite1"]
+dash"""
+
+
+def test_where_the_models_disagree_comes_by_itself_and_opens_photos(lab, expect):
+    lab.open_cells(FEW.strip())
+    lab.run_all()
+    view = lab.page.locator(".vx-dashboard")
+    expect(view.locator(".vx-predictions li").first).to_be_visible(timeout=60_000)
+    view.get_by_role("tab", name="Compare", exact=True).click()
+    panel = view.locator(".vx-cmp")
+    rows = panel.locator(".vx-grid tbody tr")
+    expect(rows).to_have_count(3, timeout=60_000)
+    expect(rows.first).to_contain_text("Beagle")  # the most divided one
+    expect(rows.first.locator("td").nth(1)).to_contain_text("✗ wrong")
+    expect(rows.first.locator("td").nth(2)).to_contain_text("✓ right")
+    expect(rows.first).to_have_attribute("data-marked", "true")  # it is the photo on the screen
+    # a click, and Enter, make another photo that of all panels
+    rows.last.locator("td").last.click()
+    last = rows.last.locator("b").first.inner_text()
+    expect(view.locator(".vx-flow-photo")).to_contain_text(last, timeout=30_000)
+    expect(rows.last.locator("button")).to_have_attribute("aria-current", "true")
+    rows.first.locator("button").press("Enter")
+    expect(view.locator(".vx-flow-photo")).to_contain_text("Beagle", timeout=30_000)
+    # another model moves nothing
+    place = "el => el.getBoundingClientRect().top - el.closest('.vx-cmp').getBoundingClientRect().top"
+    compare = panel.get_by_role("button", name="Compare", exact=True)
+    before = compare.evaluate(place)
+    panel.get_by_label("Add a model", exact=True).fill("resnet18")
+    panel.get_by_label("Add a model", exact=True).press("Enter")
+    status = panel.locator(".vx-apart-status")
+    expect(status).to_contain_text("The weights of resnet18 are not on this computer")
+    expect(status.get_by_role("button", name="Show 3 photos to 3 models")).to_be_visible()
+    assert abs(compare.evaluate(place) - before) < 1
     assert lab.page.js_errors == []
 
 

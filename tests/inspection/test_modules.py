@@ -362,7 +362,7 @@ def test_the_text_is_aligned_and_ends_at_its_depth():
     below = sum(1 for _ in tree.find("layer1").walk()) - 1
     assert f"layer1 +{below}" in lines[6] and "147,968" in lines[6]
     assert str(tree) == tree.text(2)
-    assert repr(tree) == "ModuleNode('resnet18', ResNet, 11,689,512 parameters, 3.63 G FLOPs)"
+    assert repr(tree) == "ModuleNode('resnet18', ResNet, 11,689,512 parameters, 1.81 G multiply-adds)"
 
 
 def test_the_html_nests_and_has_no_script():

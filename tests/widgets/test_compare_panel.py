@@ -139,7 +139,7 @@ def test_a_model_that_was_built_here_is_compared_with_named_ones():
     panel = dash.compare
     panel.build()
     dash.session.compare = TWO[:1]
-    assert panel.choice.own.layout.display == "" and panel.compare.disabled
+    assert panel.choice.own.layout.visibility == "visible" and panel.compare.disabled
     panel.choice.own.value = True
     panel.compare.click()
     assert panel.wait()
@@ -394,7 +394,12 @@ def test_the_answers_and_the_table_are_saved_from_the_browser(monkeypatch, panel
     for offer in panel.files.offers:
         from_browser(panel.files, {"kind": "ask", "offer": offer})
         assert panel.wait()
-    (answers, [first]), (table, [second]) = sent
+    panel.views.view.value = "table"
+    from_browser(panel.files, {"kind": "ask", "offer": "Table as CSV"})
+    assert panel.wait()
+    (answers, [first]), (table, [second]), (models, [third]) = sent
+    assert models["name"] == "comparison-table.csv"
+    assert third.decode() == panel.shown.result.to_csv() and len(panel.files.offers) == 2
     rows = list(csv.DictReader(io.StringIO(first.decode())))
     expected = [panel.shown.result.answer(0, j) for j in (0, 1)]
     assert answers["name"] == "comparison-answers.csv" and [row[TWO[0]] for row in rows] == expected

@@ -219,7 +219,7 @@ def test_the_gallery_is_state_of_the_session_that_every_panel_follows(tmp_path):
     titles = [f"photo {number}" for number in range(3)]
     assert [title for title, _ in dash.session.gallery] == titles
     assert dash.images.gallery._items["titles"] == titles
-    assert [title for title, _ in dash.compare.choice.several.options] == titles
+    assert dash.compare.choice.several.titles == titles
     dash.images.gallery._receive(None, {"kind": "pick", "index": 2}, [])
     dash.wait()
     assert dash.session.image_name == "photo 2"

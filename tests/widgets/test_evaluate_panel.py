@@ -152,11 +152,12 @@ def test_a_mirror_image_and_the_photos_it_learnt_from(panel, run):
 
 def test_a_model_without_photos_of_its_own_is_told_what_to_choose(dash):
     panel = look_at(dash)
+    assert not panel.go.disabled and panel.why.value == ""
     panel.data.value = "own"
-    panel.go.click()
-    panel.wait()
-    assert "has no photos of its own" in panel.message.value
-    assert "flowers5" in panel.message.value and not panel.go.disabled
+    assert panel.go.disabled and "has no photos of its own" in panel.why.value
+    assert "flowers5" in panel.why.value
+    panel.data.value = "flowers5"
+    assert not panel.go.disabled and panel.why.value == ""
 
 
 def test_before_anything_was_taught_it_says_what_comes_first(dash, run):
@@ -172,6 +173,7 @@ def test_classes_that_the_model_does_not_know_are_one_sentence_that_names_the_fi
     dash.session.model.config = dash.session.model.config.with_(labels=("<b>cat</b>", "dog", "cow"))
     panel = look_at(dash)
     panel.data.value = "flowers5_nano"
+    assert panel.go.disabled and "does not know the classes of these photos (daisy, " in panel.why.value
     panel.go.click()
     panel.wait()
     assert "Teach it these first (finetune)" in panel.message.value and "Train tab" in panel.message.value
@@ -222,6 +224,48 @@ def test_a_run_that_still_learns_is_judged_as_it_is_now(dash):
         assert "'live' was not finished" in panel.code()
     finally:
         run.stop()
+
+
+@pytest.fixture(scope="module")
+def trained():
+    dash = explorer.Dashboard()
+    dash.wait()
+    yield look_at(dash)
+    dash.close()
+
+
+def test_a_network_of_imagenet_begins_with_photos_that_it_can_name(trained):
+    assert trained.data.value == "labelled" and not trained.go.disabled and trained.hint.value == ""
+    assert trained.part.layout.display == "none"
+    trained.go.click()
+    assert trained.wait() and len(trained.shown.result) == 16 and trained.message.value == ""
+    scope = {"dash": None}
+    exec(trained.code(), scope)
+    assert scope["result"].top1 == trained.shown.result.top1
+
+
+@pytest.mark.parametrize("data", ["flowers5", "cifar10"])
+def test_photos_of_classes_that_it_does_not_know_are_refused_beside_the_button(trained, data):
+    trained.data.value = data
+    assert trained.go.disabled and "does not know the classes of these photos" in trained.why.value
+    assert trained.go.tooltip and trained.go.tooltip in parse(trained.why.value).text
+    trained.data.value = "a folder"
+    assert trained.go.disabled and "Type the path" in trained.why.value
+    trained.folder.value = "photos"
+    assert not trained.go.disabled and trained.why.value == ""
+    trained.folder.value = ""
+
+
+def test_a_model_that_gives_numbers_or_nothing_is_told_so(dash):
+    panel = look_at(dash)
+    panel.data.value = "flowers5_nano"
+    config = dash.session.model.config
+    dash.session.model.config = config.with_(outputs="numbers")
+    panel.draw()
+    assert panel.go.disabled and "gives numbers" in panel.why.value and "(CSV)" in panel.why.value
+    dash.session.model.config = config
+    panel.draw()
+    assert not panel.go.disabled
 
 
 def test_a_run_from_a_folder_is_judged_by_its_bundled_data_and_its_code_opens_the_folder(dash, run, tmp_path):

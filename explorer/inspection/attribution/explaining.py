@@ -128,8 +128,8 @@ def explain(
     found = chosen.run(task, **options)
     notes = list(found.notes)
     if chosen.needs_stage and stage is None and isinstance(model, EnsembleModel | FusedModel):
-        notes.append(f"Drawn from {found.stage}, a stage of one member; stage= asks another, and "
-                     'method="saliency" or "occlusion" all members together.')
+        notes.append(f"Drawn from {found.stage}, a stage of one member. Another stage asks another member; "
+                     "saliency and occlusion ask all together.")
     if target is not None and not chosen.needs_class:
         notes.append(f"{chosen.title} knows of no class: it is the same picture for every one.")
     heat, more = _scaled(found)
@@ -188,7 +188,7 @@ def _check_model(model: VisionModel, method: Method) -> None:
                          f"that: explain one of them, explorer.explain(model.member({model.names[0]!r}), "
                          "image).")
     if model.task != "classification" and not method.needs_class:
-        raise ValueError(f"{method.refuses(model)} Use method=\"layercam\", \"saliency\" or \"occlusion\".")
+        raise ValueError(f"{method.refuses(model)} Use LayerCAM, saliency or occlusion.")
     if method.needs_class and not model.num_classes and model.task == "classification":
         raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. Give it "
                          'one with reset_classifier(num_classes), or use method="attention" if it is a '

@@ -162,8 +162,8 @@ class BoxQuestion(Question):
     def _why_none(self, found: Detections) -> str:
         above = f"above a score of {found.score_threshold:g}"
         best = float(found.candidates.scores.max()) if len(found.candidates) else 0.0
-        lower = "A lower score_threshold takes in more: "
-        lower += f"the best candidate has {best:.2g}." if not len(found) else "score_threshold=0.1."
+        lower = "A lower score threshold takes in more"
+        lower += f": the best candidate has {best:.2g}." if not len(found) else "."
         if not len(found):
             return f"Nothing is found in this photo {above}, so there is no box to explain. {lower}"
         if self.number is not None:
@@ -173,7 +173,7 @@ class BoxQuestion(Question):
         kinds = ", ".join(repr(self.names[kind]) for kind in sorted(set(found.indices.tolist())))
         wanted = self.names[int(self.wanted or 0)]
         return (f"No {wanted!r} is found in this photo {above}; there are: {kinds}. "
-                "box=0 with that target asks for its score in the best box.")
+                "Its score in the best box can be asked for: that class of box 0.")
 
     def usual_stage(self) -> str:
         return self.model.stage_of(self.found) or deepest(self.model)
@@ -249,8 +249,7 @@ class RegionQuestion(Question):
             if not within.any():
                 there = ", ".join(repr(self.names[index]) for index in mask.unique().tolist()[:8])
                 raise ValueError(f"No pixel of this photo is found to be {self.label!r}; there are: {there}. "
-                                 "Give region=(left, top, right, bottom), or (x, y), to ask for its scores "
-                                 "there.")
+                                 "Its scores in a region, or at one place, can be asked for.")
         self.pixels = within
         self.probability = float(scores.softmax(0)[self.target][within].mean())
         self.settled = True

@@ -89,7 +89,7 @@ def attention_of(
     weights = layer.weights.mean(1) if head is None else layer.weights[:, head]  # [windows, N, N]
     if not has_places(layer):
         others = [number for number, other in enumerate(layers) if has_places(other)]
-        instead = f"take block {others[-1]}" if others else 'no block does; method="gradcam" shows a map'
+        instead = f"take block {others[-1]}" if others else "no block does; Grad-CAM shows a map"
         raise ValueError(f"{layer.path} mixes tokens whose places in the photo aren't known: {instead}.")
     if layer.windows > 1:
         if query is not None:

@@ -10,13 +10,13 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.data.images import ImageError
 from explorer.data.labels import class_key
 from explorer.display.words import counted, number_text
 from explorer.inspection.attribution.explaining import explain
@@ -28,10 +28,15 @@ from explorer.inspection.compare.difference import (
     difference_of_right,
     standing_of,
 )
-from explorer.inspection.compare.facts import ClassRow, Disagreement, NumberRow
+from explorer.inspection.compare.facts import ClassRow, NumberRow
 from explorer.inspection.compare.joining import agreement_of, differences_of, distinct, first_answers
 from explorer.inspection.look.result import Look
 from explorer.models.outputs import Outputs
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from explorer.data.photos import Collection
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +52,14 @@ class Answers(Compared):
     logits:   [N, W] of each model, on the disk where there are many photos
     looks:    [model][photo], empty where there are too many photos to keep them
     truth:    the right class names of each photo, empty where nobody says
+    source:   opens the photos again; None for answers that came without
     """
 
     outputs: tuple[Outputs | None, ...]
     logits: tuple[np.ndarray, ...]
     looks: tuple[tuple[Look, ...], ...]
     truth: tuple[frozenset[str], ...]
+    source: Collection | None = field(default=None, repr=False)
     _cams: dict[tuple[int, int, str], Attribution] = field(default_factory=dict, repr=False)
 
     # --- answers ---
@@ -139,28 +146,14 @@ class Answers(Compared):
         """
         return agreement_of(self.keys, self.top1)
 
-    def disagreements(self) -> list[Disagreement]:
-        """All photos: first those on which most pairs of models give different first answers, and among
-        equals where they are surest; of models that give numbers, where these are farthest apart.
-        """
-        telling = [i for i, labels in enumerate(self.labels) if labels]
-        rows = []
-        for j, photo in enumerate(self.photos):
-            keys = [self.keys[i][self.top1[i][j]] for i in telling]
-            differ = [first != second for first, second in combinations(keys, 2)]
-            sure = [float(self.probabilities(i, j).max()) for i in telling]
-            rows.append(Disagreement(photo, float(np.mean(differ)) if differ else 0.0,
-                                     float(np.mean(sure)) if sure else 0.0, self._distance(j),
-                                     tuple(self.answer(i, j) for i in range(len(self)))))
-        return sorted(rows, key=lambda row: (row.share, row.distance, row.confidence), reverse=True)
-
-    def _distance(self, photo: int) -> float:
-        """Of the numbers that at least two models give, the first's mean distance; 0 without any."""
-        for row in self.numbers(photo):
-            values = [value for value in row.values if value is not None]
-            if len(values) > 1:
-                return float(np.mean([abs(first - second) for first, second in combinations(values, 2)]))
-        return 0.0
+    def picture(self, photo: str | int = 0) -> Image.Image:
+        """One of the photos, as it was opened. Raises ImageError where its file is gone."""
+        j = self.photo_index(photo)
+        if self.looks:
+            return self.looks[0][j].image
+        if self.source is None:
+            raise ImageError(f"{self.photos[j]} is not at hand any more.")
+        return self.source.open_one(self.source.names.index(self.photos[j]))
 
     @cached_property
     def keys(self) -> tuple[tuple[str, ...], ...]:

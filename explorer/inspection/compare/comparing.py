@@ -117,6 +117,7 @@ def compare(
         problems=problems,
         notes=(),
         models=tuple(done.models.values()),
+        source=photos.source,
     )
     stopped = len(done.models) < len(opened) and stop()
     result.notes = tuple(_notes(result, photos.notes, len(wanted), stopped=stopped))

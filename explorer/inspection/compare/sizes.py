@@ -16,11 +16,11 @@ FIGURES = {"detection": "box AP", "segmentation": "mIoU"}  # task -> what is pub
 def macs_of(model: VisionModel, name: str) -> int | None:
     """Multiply-adds of one photo of the model's input size; None where they can't be counted."""
     try:
-        flops = module_tree(model).flops
+        work = module_tree(model).multiply_adds
     except ValueError as error:
         log.info("the multiply-adds of %s can't be counted", name, exc_info=error)
         return None
-    return flops // 2 if flops else None
+    return work or None
 
 
 def published_of(model: VisionModel) -> float | None:

@@ -139,13 +139,14 @@ def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...
         one = model.num_classes == 1
         several = "numbers" if config.outputs == "numbers" else "classes"
         called = "score is" if one else f"{model.num_classes} {several} are"
-        notes.append(f"Nobody said what this head's {called} called: explorer.wrap(model, labels=[...]) "
-                     f"names {'it' if one else 'them'}.")
+        names = "its name" if one else "their names"
+        notes.append(f"Nobody said what this head's {called} called: give {names} as labels, where the model "
+                     "is wrapped or the dashboard made.")
     elif config.labels == () and not model.num_classes:
         notes.append("The classifier was taken away, so this model gives features and no predictions.")
     if model.num_classes == 1 and not config.outputs:
         notes.append("One score without a sigmoid behind it: it is read as a yes or no. If it is a number, "
-                     'say so: explorer.wrap(model, outputs="numbers").')
+                     "say where the model is wrapped that its outputs are numbers.")
     # A file whose numbers are none is noted already; weights also break in memory, by training or by hand.
     if scores is not None and not torch.isfinite(scores).all() and not any("NaN" in note for note in notes):
         notes.insert(0, f"{whose_scores(model)} are no numbers (NaN or infinite), so its answers mean "

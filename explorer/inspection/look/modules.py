@@ -1,4 +1,4 @@
-"""The modules of a model as a tree: parameters, output shapes and FLOPs of each.
+"""The modules of a model as a tree: parameters, output shapes and multiply-adds of each.
 
 Shapes and FLOPs come from a forward pass on PyTorch's "meta" device, where tensors have a shape but no
 content: nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that
@@ -26,7 +26,7 @@ from explorer.inspection.look.model import model_name
 from explorer.models.create import create_model
 from explorer.models.surgery.inside import look_through
 
-FLOPS_MEAN = "a multiply-add counts as 2; convolutions, matrix products and attention only"
+COUNTED = "convolutions, matrix products and attention are counted; a multiply-add is two FLOPs"
 
 
 @dataclass(eq=False, repr=False)
@@ -86,6 +86,11 @@ class ModuleNode(RichRepr):
         return node
 
     @property
+    def multiply_adds(self) -> int | None:
+        """Half of `flops`: what people count where they compare networks, and what is shown everywhere."""
+        return None if self.flops is None else self.flops // 2
+
+    @property
     def shape_text(self) -> str:
         """The output's shape in words, e.g. "1 × 64 × 56 × 56"; behind "then" those of further calls."""
         texts = [text for shape in (self.output_shape, *self.later_shapes) if (text := shape_text(shape))]
@@ -107,13 +112,13 @@ class ModuleNode(RichRepr):
 
     def text(self, depth: int = 2) -> str:
         """The tree as aligned lines, `depth` levels below the top; "+12": 12 more modules are below it."""
-        lines = [("module", "kind", "params", "share", "output", "FLOPs")]
+        lines = [("module", "kind", "params", "share", "output", "multiply-adds")]
 
         def add(node: ModuleNode, level: int) -> None:
             hidden = sum(1 for _ in node.walk()) - 1 if level == depth else 0
             name = "  " * level + node.name + (f" +{hidden}" if hidden else "")
             lines.append((name, node.kind, f"{node.params:,}", f"{node.share:.1%}", node.shape_text,
-                          _short(node.flops)))
+                          _short(node.multiply_adds)))
             for child in node.children if level < depth else ():
                 add(child, level + 1)
 
@@ -128,17 +133,17 @@ class ModuleNode(RichRepr):
         return self.text()
 
     def __repr__(self) -> str:
-        flops = "" if self.flops is None else f", {_short(self.flops)} FLOPs"
-        return f"ModuleNode({self.path or self.name!r}, {self.kind}, {self.params:,} parameters{flops})"
+        work = "" if self.flops is None else f", {_short(self.multiply_adds)} multiply-adds"
+        return f"ModuleNode({self.path or self.name!r}, {self.kind}, {self.params:,} parameters{work})"
 
     def _facts(self) -> str:
         frozen = self.params - self.trainable
         facts = f"{self.params:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
         if self.flops is None:
-            return f"{facts}. For shapes and FLOPs give input_size=(channels, height, width)."
+            return f"{facts}. For shapes and multiply-adds give input_size=(channels, height, width)."
         if self.input_shape:
-            facts += f"; {_short(self.flops)} FLOPs for an input of {shape_text(self.input_shape)}"
-            facts += f" ({FLOPS_MEAN})"
+            work, shape = _short(self.multiply_adds), shape_text(self.input_shape)
+            facts += f"; {work} multiply-adds for an input of {shape} ({COUNTED})"
         if self.measured_on not in ("", "meta"):
             facts += f"; measured on {self.measured_on}, because it can't run without its weights"
         return f"{facts}."
@@ -271,7 +276,7 @@ def _short(number: int | None) -> str:
 
 def _node_html(node: ModuleNode, *, opened: bool = False) -> str:
     facts = [escape(node.kind), f"{node.params:,} parameters ({node.share:.1%})" if node.params else "",
-             escape(node.shape_text), f"{_short(node.flops)} FLOPs" if node.flops else ""]
+             escape(node.shape_text), f"{_short(node.multiply_adds)} multiply-adds" if node.flops else ""]
     line = f"<b>{escape(node.name)}</b> {' · '.join(fact for fact in facts if fact)}"
     if not node.children:
         return f"<div style='margin-left:1.2em'>{line}</div>"

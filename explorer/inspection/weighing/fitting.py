@@ -45,8 +45,7 @@ class WeightFit(RichRepr):
     def notes(self) -> tuple[str, ...]:
         """What a reader of the figures must know."""
         said = (f"{counted(len(self.answers), 'photo')}. The weights were fitted on these very photos, so "
-                "the figures with them are a little too good: judge by others, explorer.evaluate(model, "
-                "data).")
+                "the figures with them are a little too good: judge by others.")
         return (*self.answers.notes, said)
 
     def _texts(self, score: float, loss: float) -> tuple[str, str]:

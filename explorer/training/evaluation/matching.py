@@ -24,7 +24,7 @@ def read_as(model: VisionModel, outputs: Outputs, photos: PhotoSet) -> tuple[Out
     if photos.multi_label and not model.config.outputs and outputs.kind == "one":
         return replace(outputs, kind="several"), [
             "Nobody said what the model's scores mean: as the photos show several classes, each score is "
-            "read as a yes or no of its own. explorer.wrap(model, outputs=...) says it."]
+            "read as a yes or no of its own. What they mean is said where the model is wrapped."]
     if outputs.several and not photos.multi_label:
         return outputs, ["The model tells several classes at once, each with a share of its own: the "
                          "likeliest counts as its answer, and the loss is the mean over its yes-or-no "

@@ -17,6 +17,7 @@ function render({ model, el }) {
   box.tabIndex = 0;                                      // a narrow page scrolls it, with the keyboard too
   box.setAttribute("role", "region");
   const bar = make("div", "vx-sorted-bar", root);
+  bar.hidden = !model.get("files");
   const say = (text) => { live.textContent = text; };
   const byHand = copier(root, "vx-sorted-byhand", say);
   let table = { columns: [], rows: [], csv: "" };

@@ -26,6 +26,8 @@ class SortTable(ExplorerPart, files="sort_table"):
     label = t.Unicode("Table", help="what a screen reader calls it, and its CSV file").tag(sync=True)
     sort = t.List(help="[column, ascending], [] for the order that was given").tag(sync=True)
 
+    files = t.Bool(True, help="whether buttons below it give the table as CSV").tag(sync=True)
+
     _table = t.Unicode("").tag(sync=True, echo_update=False)
 
     def __init__(self, **kwargs):

@@ -1,7 +1,7 @@
 // A model's modules as a treegrid. A row is made in the page when its parent opens; everything that a model
 // can name is written with textContent.
 const FIRST = 2000;                                     // "Expand all" stops here
-const COLUMNS = ["Module", "Kind", "Output shape", "Parameters", "Share", "FLOPs"];
+const COLUMNS = ["Module", "Kind", "Output shape", "Parameters", "Share", "Multiply-adds"];
 
 // 1234567 -> "1.23 M"; parameters count in billions (B), operations in giga (G)
 function short(x, billion) {
@@ -96,8 +96,8 @@ function render({ model, el }) {
       `${exact(node.params)} parameters${node.params && !node.trainable ? ", all frozen" : ""}`);
     const part = cell(row, "vx-tree-share", node.params ? percent(share) : "", `${percent(share)} of the model's parameters`);
     if (node.params) make("i", "", part).style.setProperty("--vx-share", String(share));
-    cell(row, "vx-tree-flops", node.flops === null ? "–" : short(node.flops, "G"),
-      node.flops === null ? "not known" : `${exact(node.flops)} floating-point operations`);
+    cell(row, "vx-tree-flops", node.flops === null ? "–" : short(node.flops / 2, "G"),
+      node.flops === null ? "not known" : `${exact(node.flops / 2)} multiply-adds, two FLOPs each`);
     made.set(index, row);
     return row;
   }
@@ -161,7 +161,7 @@ function render({ model, el }) {
     const node = tree.nodes[index], frozen = node.params - node.trainable;
     facts.textContent = [node.path || node.name, node.kind, node.shape && `output ${node.shape}`,
       node.params ? `${exact(node.params)} parameters${frozen === 0 ? ", all trainable" : frozen === node.params ? ", all frozen" : `, ${exact(frozen)} of them frozen`}` : "no parameters",
-      node.flops !== null && `${exact(node.flops)} FLOPs`].filter(Boolean).join(" · ");
+      node.flops !== null && `${exact(node.flops / 2)} multiply-adds`].filter(Boolean).join(" · ");
     code.textContent = codeFor(path);
   }
   function pick(index) {

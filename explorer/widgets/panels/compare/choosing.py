@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -14,11 +15,13 @@ from explorer.display.words import counted
 from explorer.models.names import list_models
 from explorer.models.tasks import ASKED_BY, check_one_kind, task_of_name
 from explorer.widgets.checks import MAX_COMPARED
-from explorer.widgets.gallery import Gallery
+from explorer.widgets.gallery import Gallery, thumbnail_jpeg
+from explorer.widgets.jobs import Job, Line
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import labelled
 from explorer.widgets.panels.compare.words import default_names, weights_sentence
 from explorer.widgets.panels.photo_code import BUNDLED, bundled_photo, chosen_lines
+from explorer.widgets.parts.photo_ticks import PhotoTicks
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import literal, photo_lines
 
@@ -42,14 +45,16 @@ class Asked:
 
 
 class Choice:
-    """The controls for models and photos; `rows` are their lines on the page.
+    """The controls for models and photos: `rows` are the lines of the models, `photo_rows` those of photos.
 
-    changed: called when photos or the model on the screen are chosen; ticks change the session's
-    say:     called with a sentence, and whether it says that something went wrong
+    changed:  called when photos or the model on the screen are chosen; ticks change the session's
+    say:      called with a sentence, and whether it says that something went wrong
+    painting: makes the small pictures of the photos, in the background
     """
 
-    def __init__(self, session: Session, changed: Callable[[Any], None], say: Callable[..., None]):
-        self.session, self.say = session, say
+    def __init__(self, session: Session, changed: Callable[[Any], None], say: Callable[..., None],
+                 painting: Line):
+        self.session, self.say, self.painting = session, say, painting
         self._gallery: Gallery | None = None  # that `several` offers
         self.chips = W.HBox()
         self.chips.add_class("vx-cmp-chips")
@@ -59,13 +64,14 @@ class Choice:
         self.own = W.Checkbox(indent=False, layout=W.Layout(width="auto"))
         self.about_models = W.HTML()
         self.source = labelled("Photos", W.Dropdown, options=SOURCES, layout=at_most(280))
-        self.several = W.SelectMultiple(rows=7, layout=at_most(320))
-        self.hint = W.HTML('<span class="vx-soft">Hold Ctrl (⌘ on a Mac) or ⇧ to choose several.</span>')
+        self.several = PhotoTicks(label="Photos to compare with", lock=session.lock)
         self.folder = labelled("Folder", W.Text, placeholder="a folder with photos, or flowers5",
                                continuous_update=False, layout=at_most(420))
-        photos = line([self.source, self.folder, W.VBox([self.several, self.hint])])
-        photos.add_class("vx-cmp-photos")
-        self.rows = [self.chips, line([self.add, self.own]), self.about_models, photos]
+        self.about_models.add_class("vx-cmp-about-models")
+        models = line([self.chips, self.add, self.own])
+        models.add_class("vx-cmp-models")
+        self.rows = [models, self.about_models]
+        self.photo_rows = [line([self.source, self.folder]), self.several]
         self.add.observe(self._added, "value")
         for control in (self.own, self.source, self.several, self.folder):
             control.observe(changed, "value")
@@ -86,16 +92,22 @@ class Choice:
         self.about_models.value = "".join(f'<div class="vx-soft">{escape(one)}</div>' for one in lines if one)
         on_screen = self.session.model_name
         self.own.description = f"and the model on the screen{f', {on_screen}' if on_screen else ''}"
-        self.own.layout.display = "" if self.own_name() else "none"
-        several = "" if self.source.value == GALLERY else "none"
-        self.several.layout.display = self.hint.layout.display = several
+        # its room stays, so that no line moves
+        self.own.layout.visibility = "visible" if self.own_name() else "hidden"
+        self.several.layout.display = "" if self.source.value == GALLERY else "none"
+        if self.source.value == GALLERY and not (self.several.pictured or self.painting.wanted):
+            self.painting.start(partial(self._small, self._gallery or ()), self.several.pictures)
         self.folder.layout.display = "" if self.source.value == FOLDER else "none"
 
     def _offer_photos(self, gallery: Gallery) -> None:
         """Another gallery: its first photos are chosen."""
         self._gallery = gallery
-        self.several.options = [(title, index) for index, (title, _) in enumerate(gallery)]
-        self.several.value = tuple(range(min(FIRST, len(gallery))))
+        self.painting.drop()
+        self.several.show([title for title, _ in gallery], range(min(FIRST, len(gallery))))
+
+    @staticmethod
+    def _small(photos: Sequence[tuple[str, Any]], job: Job) -> list[bytes]:
+        return [thumbnail_jpeg(source) for _, source in photos if not job.stale]
 
     # --- models ---
 

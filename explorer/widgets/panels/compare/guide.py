@@ -33,3 +33,24 @@ often right (<a href="https://arxiv.org/abs/2006.16736">Geirhos et al., Beyond a
 there are.</li>
 </ul>
 """
+
+DISAGREEMENTS = """
+<p><b>What you see.</b> A row for each photo, a column for each model: its first answer, and the share that it
+gives it. The photos on which the answers are farthest apart come first. How far is the <i>Jensen-Shannon
+divergence</i> of the models' probabilities over all classes, in bits: the entropy of their mean less the mean
+of their entropies (<a href="https://doi.org/10.1109/18.61115">Lin, 1991</a>). It is 0 where all give the same
+probabilities, and log2 of the number of models (1 bit for two) where no two share a class. Two models can
+give the same first answer and still be some bits apart, where one is sure and the other is not. ✓ right and
+✗ wrong stand where the class of a photo is known. Models that know other classes than the most do have their column,
+and no part in the bits. Disagreement of this kind is also how active learning chooses what to label next
+(query by committee, <a href="https://doi.org/10.1145/130385.130417">Seung et al., 1992</a>).</p>
+<p><b>What it does not prove.</b></p>
+<ul>
+<li><b>To agree is not to be right.</b> Networks that learnt from the same photos make the same mistakes more
+often than chance would have it (<a href="https://arxiv.org/abs/2006.16736">Geirhos et al., 2020</a>).</li>
+<li><b>Being sure counts.</b> A model that is sure of everything moves the bits more than one that spreads its
+probability; how well these fit how often it is right is another question (<a
+href="https://arxiv.org/abs/1706.04599">Guo et al., 2017</a>).</li>
+<li><b>Near names are far apart.</b> “tabby” and “tiger cat” count as different as “tabby” and “pizza”.</li>
+</ul>
+"""

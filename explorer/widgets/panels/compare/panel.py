@@ -1,7 +1,8 @@
 """Several models and the same photos, side by side.
 
-Answers, heat maps, feature maps, agreement, size, speed and accuracy. The models run when a button is
-pressed, never because another photo was chosen; what is shown says which photo it belongs to.
+Where they disagree (`grid`), then answers, heat maps, feature maps, agreement, size, speed and accuracy.
+For these the models run when a button is pressed, never because another photo was chosen; what is shown says
+which photo it belongs to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from explorer.widgets.export import file_name
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.compare.choosing import Asked, Choice, line
+from explorer.widgets.panels.compare.grid import DisagreementsPanel
 from explorer.widgets.panels.compare.guide import GUIDE
 from explorer.widgets.panels.compare.views import Drawn, Views
 from explorer.widgets.panels.compare.words import progress_html
@@ -28,7 +30,9 @@ from explorer.widgets.session import Session
 if TYPE_CHECKING:
     from explorer.inspection.compare.compared import Compared
 
-FILES = {"Answers as CSV": ("answers.csv", "text/csv"), "Table as Markdown": ("table.md", "text/markdown")}
+FILES = {"Answers as CSV": ("answers.csv", "text/csv"), "Table as CSV": ("table.csv", "text/csv"),
+         "Table as Markdown": ("table.md", "text/markdown")}
+OF_PHOTOS, OF_MODELS = ["Answers as CSV", "Table as Markdown"], ["Table as CSV", "Table as Markdown"]
 SHOWS, TIMES = "Shows the photos to all models", "Times the models here, taking turns"
 
 
@@ -43,7 +47,8 @@ class Shown:
 
 
 class ComparePanel(Panel):
-    name = "Comparison"
+    title = "Side by side"
+    name = called = "Comparison"
     guide = GUIDE
     nothing_yet = "Nothing is compared yet: press Compare first."
     draw_on = ("compare", "gallery", "look", "image_name", "model_name")
@@ -59,22 +64,35 @@ class ComparePanel(Panel):
                               meter=lambda _job, *far: progress_html(*far))
         self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
         self.saving = self.line()
-        self.choice = Choice(self.session, self._redraw, self.work.say)
+        self.choice = Choice(self.session, self._redraw, self.work.say, self.line())
+        self.apart = DisagreementsPanel(self.session, self.choice, self._opened)
         self.views = Views(self, self._show_view)
         self.compare = W.Button(description="Compare", button_style="primary", layout=W.Layout(width="auto"))
         self.measure = W.Button(description="Measure speed", tooltip=TIMES, layout=W.Layout(width="auto"))
         self.stale, self.about = W.HTML(), W.HTML()
-        self.files = Downloads(offers=list(FILES), label="Download the comparison", lock=self.session.lock)
-        buttons = line([self.compare, self.measure, self.stop, self.progress])
-        self.body = W.VBox([self.stale, *self.views.rows, self.files, self.about])
+        self.files = Downloads(offers=OF_PHOTOS, label="Download the comparison", lock=self.session.lock)
+        said = W.VBox([self.progress, self.message, self.stale])
+        said.add_class("vx-cmp-said")
+        buttons = line([self.compare, self.measure, self.stop, said])
+        self.body = W.VBox([*self.views.rows, self.files, self.about])
         self.body.add_class("vx-cmp-body")
         self.body.layout.display = "none"
-        self.fill([*self.choice.rows, buttons, self.message, self.body])
+        # its bar stands above what it speaks of
+        self.children = [*self.choice.rows, self.apart, *self._bar(), *self.choice.photo_rows, buttons,
+                         self.body]
         self.compare.on_click(lambda _: self._ask(speed=False))
         self.measure.on_click(lambda _: self._ask(speed=True))
         self.views.table.on_pick(lambda index: self._open(self.shown.result.names[index]))
         self.views.scatter.on_pick(lambda index: self._open(self.views.placed[index]))
         self.files.on_ask(self._save)
+
+    def seen(self, in_front: bool) -> None:
+        super().seen(in_front)
+        if self.built:
+            self.apart.seen(in_front)
+
+    def wait(self, timeout: float | None = 120) -> bool:
+        return super().wait(timeout) and self.apart.wait(timeout)
 
     def draw(self) -> None:
         """Follow the ticks, the photo and the model on the screen; no model runs for that."""
@@ -93,16 +111,20 @@ class ComparePanel(Panel):
             asked = self.choice.wanted()
             if self.work.wanted or asked is None:
                 return
-            opened = dict(zip(self.shown.result.names, self.shown.result.models)) if self.shown else {}
-            models, lines = self.choice.models(asked, opened)
+            models, lines = self.choice.models(asked, self._opened())
             photos, more, about = self.choice.photos()
             fresh = self.shown is not None and self.shown.asked == asked
             self.work.say("")
             shown = self.shown.result if speed and fresh else None
-            step = partial(self._compare, shown, asked, models, photos, (*lines, *more), about, speed)
+            step = partial(self._compared, shown, asked, models, photos, (*lines, *more), about, speed)
             self.work.start(step, self._timed)
 
-    def _compare(self, shown: Compared | None, asked: Asked, models: dict[str, Any], photos: Any,
+    def _opened(self) -> dict[str, Any]:
+        """The models by name that are open for what is shown."""
+        results = [one.result for one in (self.apart.shown, self.shown) if one is not None]
+        return {name: model for result in results for name, model in zip(result.names, result.models)}
+
+    def _compared(self, shown: Compared | None, asked: Asked, models: dict[str, Any], photos: Any,
                  lines: tuple[str, ...], about: str, speed: bool, job: Job) -> tuple[Compared, bool] | None:
         """(what was timed, whether that was stopped).
 
@@ -152,6 +174,7 @@ class ComparePanel(Panel):
                 return
             self.body.layout.display = ""
             self.views.draw(self.shown.result)
+            self.files.offers = OF_MODELS if self.views.view.value in ("table", "scatter") else OF_PHOTOS
             self.about.value = about_html(self.shown)
             self._show_stale()
             self.changed()
@@ -185,7 +208,8 @@ class ComparePanel(Panel):
             return
         ending, mime = FILES[offer]
         result = self.drawn.seen(shown.result) if self.drawn else shown.result
-        text = result.to_csv(of="photos") if offer == "Answers as CSV" else result.to_markdown()
+        csv_of = {"Answers as CSV": "photos", "Table as CSV": "models"}.get(offer)
+        text = result.to_csv(of=csv_of) if csv_of else result.to_markdown()
         self.files.answer(f"comparison-{ending}", mime, text.encode())
 
     # --- to keep --------------------------------------------------------------------------------------------

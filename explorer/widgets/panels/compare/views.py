@@ -139,7 +139,7 @@ class Views:
         self.score = labelled("Score above", W.FloatSlider, min=0.0, max=1.0, step=0.01, value=0.3,
                               readout_format=".0%", continuous_update=False, layout=at_most(320))
         self.picture, self.below = W.HTML(), W.HTML()
-        self.table = SortTable(label="Models compared", lock=lock)
+        self.table = SortTable(label="Models compared", files=False, lock=lock)  # the panel saves it
         self.scatter = Scatter(title="Accuracy and cost", names=True, height=380, lock=lock,
                                empty="No model has both figures.")
         controls = [self.photo, self.topk, self.target, self.stride, self.score, self.x, self.y]

@@ -32,7 +32,7 @@ from explorer.widgets.parts.scatter import Scatter
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, model_lines
 
-MAPS = {"PCA: a projection": "pca", "t-SNE: neighbours stay together": "tsne", "UMAP: likewise": "umap"}
+MAPS = {"a projection (PCA)": "pca", "neighbours stay together (t-SNE)": "tsne", "likewise (UMAP)": "umap"}
 OFFLINE = tuple(f"tf_efficientnet_lite{number}" for number in range(3))  # their weights need no network
 MOST_MAPPED = 5000  # points of a map; of more photos, these are spread evenly over all
 MOST_ALIKE = 128    # photos by which the stages of two models are compared
@@ -103,9 +103,10 @@ class EmbeddingsPanel(Panel):
             button.add_class("vx-open")
 
         left = block("", self.scatter, self.map_note)
-        right = block("Nearest photos", self.near.note, self.near.strip, self.near.open)
-        known = block("What the vectors know of the classes", row(self.judge), self.judged, self.curve)
-        stages = block("Stages of two models", row(self.other, self.match), self.matrix)
+        right = block("Nearest photos (cosine distance)", self.near.note, self.near.strip, self.near.open)
+        known = block("What the vectors know of the classes (linear probe, k-NN)", row(self.judge),
+                      self.judged, self.curve)
+        stages = block("Stages of two models (linear CKA)", row(self.other, self.match), self.matrix)
         first, second = W.Box([left, right]), W.Box([known, stages])
         first.add_class("vx-embed-map")
         second.add_class("vx-embed-pair")

@@ -33,7 +33,7 @@ BUNDLED, NONE = "bundled", "none"
 SOURCES = (("bundled photos of one ImageNet class each", BUNDLED),
            ("those that a run did not learn from", OWN), *DATA.items(),
            ("none, only the photo on the screen", NONE))
-PARTS = (("held out to judge by", "val"), ("all of them", "all"))
+PARTS = (("held out to judge by (validation)", "val"), ("all of them", "all"))
 CLASSES = "classification"
 
 

@@ -26,7 +26,7 @@ from explorer.widgets.panels.evaluate.place_words import (
     score_html,
     size_rows,
 )
-from explorer.widgets.panels.evaluate.words import NO_BOX_CURVE
+from explorer.widgets.panels.evaluate.words import CONFUSION, NO_BOX_CURVE
 from explorer.widgets.parts.confusion import ConfusionMatrix
 from explorer.widgets.parts.evaluation_card import csv_text, notes_html, themed_svg
 from explorer.widgets.parts.sort_table import SortTable
@@ -85,7 +85,7 @@ class BoxBlocks:
         self.table = SortTable(label="Class by class", lock=lock)
         self.sizes = SortTable(label="AP by size", lock=lock)
         above = block("Boxes from a score on", self.score, self.figures)
-        matrix = block("Which class is taken for which", W.HTML(f'<p class="vx-soft">{BOX_ROWS}</p>'),
+        matrix = block(CONFUSION, W.HTML(f'<p class="vx-soft">{BOX_ROWS}</p>'),
                        self.matrix)
         curve = block("Precision against recall", controls(self.of_class, self.iou), self.curve)
         sizes = block("AP by the size of the box, in pixels", self.sizes)

@@ -14,7 +14,7 @@ from explorer.widgets.panels.evaluate.charts import Charts
 from explorer.widgets.panels.evaluate.class_facts import ClassFacts
 from explorer.widgets.panels.evaluate.judgement import Judgement
 from explorer.widgets.panels.evaluate.photos import Photos
-from explorer.widgets.panels.evaluate.words import ROWS, SEVERAL
+from explorer.widgets.panels.evaluate.words import CONFUSION, ROWS, SEVERAL
 from explorer.widgets.parts.confusion import ConfusionMatrix
 from explorer.widgets.parts.evaluation_card import cell_photos, cell_text, csv_text
 from explorer.widgets.parts.sort_table import SortTable
@@ -43,7 +43,7 @@ class Cells:
         self._lines: list[int] = []  # which class or number each row of the table is
         self.matrix, self.matrix_note = ConfusionMatrix(lock=lock), W.HTML()
         self.table = SortTable(label="Class by class", lock=lock)
-        matrix = block("Which class is taken for which", self.matrix_note, self.matrix)
+        matrix = block(CONFUSION, self.matrix_note, self.matrix)
         self.matrix_pair = pair(matrix, photos.blocks["cell"])
         self.table_block = block("Class by class", self.table)
         self.matrix.on_pick(partial(panel.tell, self._pick))

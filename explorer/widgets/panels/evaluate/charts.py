@@ -32,7 +32,7 @@ class Charts:
         self.of_class = W.Dropdown(description="Class", options=[], layout=W.Layout(width="auto"),
                                    style={"description_width": "initial"})
         self.kind = W.ToggleButtons(options=[("ROC", "roc"), ("precision-recall", "pr")])
-        self.reliability_block = block("Is it as sure as it is right?", self.reliability)
+        self.reliability_block = block("Is it as sure as it is right? (calibration)", self.reliability)
         choice = controls(self.of_class, self.kind)
         self.curve_block = block("One class against all others", choice, self.curves)
         for control in (self.of_class, self.kind):

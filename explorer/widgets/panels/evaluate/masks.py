@@ -23,6 +23,7 @@ from explorer.widgets.panels.evaluate.place_words import (
     mask_rows,
     photo_of_masks,
 )
+from explorer.widgets.panels.evaluate.words import CONFUSION
 from explorer.widgets.parts.confusion import ConfusionMatrix
 from explorer.widgets.parts.evaluation_card import csv_text, notes_html, themed_svg
 from explorer.widgets.parts.sort_table import SortTable
@@ -45,7 +46,7 @@ class MaskBlocks:
         self.matrix = ConfusionMatrix(things="pixels", shares=True, opens=False, lock=lock)
         self.table = SortTable(label="Class by class", lock=lock)
         self.bars = W.HTML()
-        matrix = block("Which class is taken for which", W.HTML(f'<p class="vx-soft">{PIXEL_ROWS}</p>'),
+        matrix = block(CONFUSION, W.HTML(f'<p class="vx-soft">{PIXEL_ROWS}</p>'),
                        self.matrix)
         self.body = [pair(matrix, block("IoU of each class", self.bars)),
                      block("Class by class", self.table), self.photos.blocks["worst"]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from html import escape
 from typing import Any
 
 import ipywidgets as W
@@ -21,7 +22,8 @@ from explorer.widgets.panels.evaluate.blocks import controls, show_if
 from explorer.widgets.panels.evaluate.classes import ClassBlocks
 from explorer.widgets.panels.evaluate.judgement import Facts, Judgement, held_against
 from explorer.widgets.panels.evaluate.kinds import Blocks, facts_of, kind_of
-from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN, SAMPLES
+from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, LABELLED, OWN, SAMPLES
+from explorer.widgets.panels.evaluate.reasons import knows, why_not
 from explorer.widgets.panels.evaluate.subject import run_behind, subject_of, task_of_whom
 from explorer.widgets.panels.evaluate.words import GUIDE, against_html, how_far_html, problem_text
 from explorer.widgets.panels.learn.started import IN_A_CELL, in_a_cell
@@ -29,7 +31,8 @@ from explorer.widgets.panels.work import Work
 from explorer.widgets.session import Session
 
 REMEMBERED = 4  # judgements that another may be held against
-PARTS = {"held out to judge by": "val", "learnt from, to compare": "train", "all of them": "all"}
+PARTS = {"held out to judge by (validation)": "val", "learnt from, to compare (training)": "train",
+         "all of them": "all"}
 
 
 class EvaluatePanel(Panel):
@@ -52,7 +55,7 @@ class EvaluatePanel(Panel):
         self.choices = CHOICES["classification"]
         self.data = W.Dropdown(description="by photos", options=self.choices.options, layout=wide,
                                value=self.choices.first, style=style)
-        self.folder = W.Text(description="Folder", continuous_update=False, style=style,
+        self.folder = W.Text(description="Folder", style=style,  # each letter counts: then the button works
                              placeholder=self.choices.example,
                              layout=W.Layout(width="auto", display="none"))
         self.part = W.Dropdown(description="of these", options=[*PARTS.items()], style=style,
@@ -61,9 +64,9 @@ class EvaluatePanel(Panel):
                               layout=W.Layout(width="auto"),  # its own: it comes and goes
                               tooltip="The mean of both answers; twice the time")
         self.go = W.Button(description="Evaluate", button_style="primary", layout=wide)
+        self.why = W.HTML()
         self.work = self.line(Work, sentence=problem_text, meter=how_far_html,
-                              tooltip="Behind the present batch",
-                              busy=lambda running: setattr(self.go, "disabled", running))
+                              tooltip="Behind the present batch", busy=lambda _running: self._offer_start())
         self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
         for button in (self.go, self.stop):
             button.add_class("vx-open")
@@ -96,7 +99,7 @@ class EvaluatePanel(Panel):
         self.below.add_class("vx-eval-body")
         self.body = W.VBox([self.head, self.against, self.notes, self.below], layout=W.Layout(display="none"))
         self.body.add_class("vx-eval-body")
-        begin = controls(self.go, self.stop, self.tta)
+        begin = controls(self.go, self.stop, self.tta, self.why)
         self.fill([fields, self.hint, begin, self.progress, self.message, self.body])
 
     def _wire(self) -> None:
@@ -104,6 +107,8 @@ class EvaluatePanel(Panel):
         for control in (self.who, self.data):
             self.when(control, self._chosen_by_hand)
         self.when(self.who, self._follow_task)
+        for control in (self.who, self.data, self.folder):
+            self.when(control, self._offer_start)
         self.when(self.go, self._begin)
 
     # --- what can be judged ---
@@ -134,12 +139,27 @@ class EvaluatePanel(Panel):
         self._follow_task()
         if not self._touched:
             learnt = self.who.value != "model" or behind is not None
-            self.data.value = OWN if learnt else self.choices.first_for(session.model)
+            self.data.value = OWN if learnt else self._first()
         self._by_itself = False
         nothing = not session.runs and session.model is not None and behind is None and \
-            self.choices.first_for(session.model) == self.choices.first  # else it has photos to begin with
+            self._first() == self.choices.first  # else it has photos to begin with
         self.hint.value = f'<span class="vx-soft">{self.choices.first_steps}</span>' if nothing else ""
         self._offer_both()
+        self._offer_start()
+
+    def _first(self) -> str:
+        """The photos that are chosen before the reader does: such as the model can name."""
+        model, first = self.session.model, self.choices.first_for(self.session.model)
+        bundled = self.choices is CHOICES["classification"] and knows(model, LABELLED)
+        return LABELLED if bundled else first
+
+    def _offer_start(self) -> None:
+        """The button works where it can do what it says; else the reason stands beside it."""
+        running = self.work.wanted
+        folder = self.folder.value
+        why = "" if running else why_not(self.session, self._whom(), self.data.value, folder, self.choices)
+        self.go.disabled, self.go.tooltip = running or bool(why), why
+        self.why.value = f'<span class="vx-soft" role="status">{escape(why)}</span>' if why else ""
 
     def _whom(self) -> Any:
         """The run that is chosen; None for the model on the screen."""
@@ -162,7 +182,7 @@ class EvaluatePanel(Panel):
     def _follow_data(self) -> None:
         """A folder has a path; photos that come with explorer are few, and judged whole."""
         show_if(self.data.value == FOLDER, self.folder)
-        show_if(self.data.value not in SAMPLES, self.part)
+        show_if(self.data.value not in (*SAMPLES, LABELLED), self.part)
 
     def _chosen_by_hand(self) -> None:
         self._touched = self._touched or not self._by_itself
@@ -176,7 +196,8 @@ class EvaluatePanel(Panel):
     def _begin(self) -> None:
         """Judge what is chosen, in the background."""
         run = self._whom()
-        settings = {"folder": self.folder.value, "split": self.part.value,
+        whole = self.data.value in (*SAMPLES, LABELLED)
+        settings = {"folder": self.folder.value, "split": "val" if whole else self.part.value,
                     "tta": self.tta.value and self.choices.mirrors, "choices": self.choices}
         self.work.say("")
         work = partial(self._judge, run, self.data.value, settings, tuple(self.before))

@@ -8,7 +8,9 @@ from typing import Any
 from explorer.widgets.panels.learn.task_choices import DATA, FOLDER
 
 OWN = "own"  # those that a run held out to be judged by
+LABELLED = "labelled"  # those of the bundled photos that have one class of ImageNet's
 OWN_PHOTOS = "its own: those the run did not learn from"
+LABELLED_PHOTOS = "everyday things of one ImageNet class each, bundled"
 
 #: Photos that come with explorer, by their name for `sample_places`: the classes of their boxes or masks.
 SAMPLES = {"bccd": ("RBC", "WBC", "Platelets"), "nuclei": ("background", "nucleus")}
@@ -60,7 +62,8 @@ def _of_places(what: str, sample: str, shown: str, example: str) -> PhotoChoices
 
 CHOICES: dict[str, PhotoChoices] = {
     "classification": PhotoChoices(
-        options=((OWN_PHOTOS, OWN), *DATA.items()), first="flowers5", mirrors=True,
+        options=((OWN_PHOTOS, OWN), *DATA.items(), (LABELLED_PHOTOS, LABELLED)), first="flowers5",
+        mirrors=True,
         example="a folder with one folder a class, or a table (CSV)",
         no_folder=("Type the path of a folder that holds one folder of photos for each class, or of a table "
                    "(CSV) of photos."),

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.files import given_path
-from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN, SAMPLES, PhotoChoices
+from explorer.widgets.panels.evaluate.photo_choices import (
+    CHOICES,
+    FOLDER,
+    LABELLED,
+    OWN,
+    SAMPLES,
+    PhotoChoices,
+)
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import model_lines
 
@@ -81,6 +88,10 @@ def photos_of(run: Any, photos: str, folder: str, choices: PhotoChoices) -> tupl
         from explorer.data.samples import sample_places
 
         return sample_places(photos), f"explorer.data.sample_places({photos!r})"
+    if photos == LABELLED:
+        from explorer.data.samples import labelled_photos
+
+        return labelled_photos(), "explorer.data.labelled_photos()"
     if photos != FOLDER:
         return photos, repr(photos)
     if not folder.strip():

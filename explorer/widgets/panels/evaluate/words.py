@@ -10,6 +10,7 @@ from explorer.widgets.jobs import Job
 from explorer.widgets.panels.evaluate.judgement import Judgement
 from explorer.widgets.panels.work import meter_html
 
+CONFUSION = "Which class is taken for which (confusion matrix)"
 ROWS = "Rows are what the photos are, columns what they were taken for."
 SEVERAL = ("A photo may have several classes here, so there is no one answer that could be confused with "
            "another, and no matrix. Press a class in the table to see its photos.")

@@ -81,9 +81,9 @@ class ModulesPanel(Panel):
             return
         self._shown = tree
         self.tree.show(tree.rows(), title=self.session.model_name)
-        flops = "not measured" if tree.flops is None else f"{tree.flops / 1e9:.2f} G"
-        text = (f"{tree.params:,} parameters, {tree.trainable:,} trainable; {flops} floating-point "
-                "operations for one photo. Click a module to copy its name.")
+        work = "not measured" if tree.flops is None else f"{tree.multiply_adds / 1e9:.2f} G"
+        text = (f"{tree.params:,} parameters, {tree.trainable:,} trainable; {work} multiply-adds for one "
+                "photo. Click a module to copy its name.")
         self.note.value = f'<span class="vx-soft">{text}</span>'
 
     # --- code and figure ---
@@ -101,8 +101,9 @@ class ModulesPanel(Panel):
         if tree is None:
             return None
         rows = [[f"{'    ' * depth}{node.name}", node.kind, f"{node.params:,}", node.shape_text,
-                 "" if node.flops is None else f"{node.flops / 1e6:,.1f}"] for depth, node in self._levels()]
-        return export.table_figure(["module", "class", "parameters", "output", "million operations"], rows,
+                 "" if node.flops is None else f"{node.multiply_adds / 1e6:,.1f}"]
+                for depth, node in self._levels()]
+        return export.table_figure(["module", "class", "parameters", "output", "million multiply-adds"], rows,
                                    title=self.heading(), right=(2, 4))
 
     def _levels(self) -> list[tuple[int, Any]]:
@@ -123,9 +124,9 @@ class ModulesPanel(Panel):
         kept, total = len(self._levels()), sum(1 for _ in tree.walk())
         part = f"The upper {kept} of {total} modules." if kept < total else f"All {total} modules."
         shape = " × ".join(map(str, tree.input_shape or ()))
-        size = f" Output and operations for an input of {shape}." if shape else ""
+        size = f" Output and multiply-adds for an input of {shape}." if shape else ""
         parts = export.caption_of(self.session, photo=False)
-        return f"{parts} {part}{size} A multiply-add counts as two operations."
+        return f"{parts} {part}{size} A multiply-add is two floating-point operations (FLOPs)."
 
 
 def module_of(path: str) -> str:

@@ -37,7 +37,7 @@ class FgsmBlock(Block):
     def __init__(self, panel: Host):
         from explorer.inspection.experiments.adversarial import EPSILONS
 
-        super().__init__(panel, "A change that nobody sees", INTRO)
+        super().__init__(panel, "A change that nobody sees (adversarial example, FGSM)", INTRO)
         self.found: dict[float, Perturbed] = {}
         self.shown: Perturbed | None = None  # the one of them that is on the page
         self.first_fooled: Perturbed | None = None

@@ -36,7 +36,7 @@ class MaskBlock(Block):
     """Hide a region and look again."""
 
     def __init__(self, panel: Host):
-        super().__init__(panel, "Mask a region", INTRO)
+        super().__init__(panel, "Mask a region (occlusion)", INTRO)
         self.found: MaskedLook | None = None
         self.view = PhotoOverlay(draws=True, slider=False, side=SIDE, lock=panel.session.lock)
         self.how = labelled("Fill with", W.ToggleButtons, options=[*FILLS.items()])

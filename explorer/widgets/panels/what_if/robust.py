@@ -30,7 +30,7 @@ class RobustBlock(Block):
     def __init__(self, panel: Host):
         from explorer.inspection.experiments.spoiling import KINDS
 
-        super().__init__(panel, "How much can it bear?", INTRO)
+        super().__init__(panel, "How much can it bear? (robustness to corruptions)", INTRO)
         self.seen: dict[tuple[str, float], Spoilt] = {}
         self.shown: tuple[str, float] | None = None  # the kind and strength on the page
         self.curves: dict[str, RobustnessCurve] = {}
@@ -44,7 +44,7 @@ class RobustBlock(Block):
         self.draw_curve = W.Button(description="Draw the curve", layout=W.Layout(width="auto"),
                                    tooltip="One pass for each stop of the slider")
         self.find = W.Button(
-            description="Find the flip", button_style="primary", layout=W.Layout(width="auto"),
+            description="Find the label flip", button_style="primary", layout=W.Layout(width="auto"),
             tooltip="The curve, and then halving between the two values where the answer changes")
         for button in (self.draw_curve, self.find):
             button.add_class("vx-open")
