@@ -96,6 +96,17 @@ export function copier(parent, className, say, tag = "textarea") {
   return { node, copy, hide };
 }
 
+// --- the camera ----------------------------------------------------------------------------------------
+// Absent without https: browsers give a camera to localhost and to pages that nobody can change on the way.
+export const hasCameras = () => Boolean(navigator.mediaDevices?.getUserMedia);
+const NO_CAMERA = {
+  NotAllowedError: "This page may not use the camera. Allow it in the browser's address bar, then try again.",
+  NotFoundError: "No camera was found. Connect one, or choose a picture instead.",
+  NotReadableError: "The camera is in use by another program. Close that, then try again.",
+};
+export const whyNoCamera = (error) =>
+  NO_CAMERA[error.name] || `The camera could not be started (${error.name}). Choose a picture instead.`;
+
 // --- axes ----------------------------------------------------------------------------------------------
 export function ticks(low, high, most) {                 // round numbers between low and high
   const raw = (high - low) / Math.max(most, 1), power = 10 ** Math.floor(Math.log10(raw));
