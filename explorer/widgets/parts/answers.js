@@ -17,8 +17,8 @@ function render({ model, el }) {
     answers.forEach(({ name, value, share }, index) => {
       const now = rows[index] ??= row(root, () => tell(model, { kind: "pick", index }));
       now.one.title = model.get("hint");
-      now.name.textContent = name;
-      now.value.textContent = value;
+      reword(now.name, name);
+      reword(now.value, value);
       if (share === null) return now.track.remove();
       now.bar.style.width = `${(100 * clamp(share || 0, 0, 1)).toFixed(2)}%`;
       if (!now.track.parentNode) now.one.append(now.track);

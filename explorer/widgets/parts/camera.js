@@ -4,7 +4,8 @@ const WAIT = 5000;             // ms without an answer after which a frame count
 const LOST = 3;                // so many lost ones in a row, or with a problem, end it
 const REST = 20000;            // ms out of sight after which the camera goes off
 const QUALITY = 0.8, FROZEN_QUALITY = 0.92;
-const STRENGTH = 0.72;         // how much of the picture the hottest place hides
+const STRENGTH = 0.66;         // how much of the picture the hottest place hides
+const COOLEST = 60, HOTTEST = 205;  // of 256 colours
 const HERE = ["localhost", "127.0.0.1", "[::1]"];
 
 const PLAIN = "The camera is off. Pictures go to the Python that runs this notebook, and nowhere else";
@@ -12,28 +13,33 @@ const privacy = () => `${PLAIN}${HERE.includes(location.hostname) ? ": on this c
 const NO_SECURE = "This page may not use a camera: browsers give one to https pages and to localhost only. Choose a picture above instead.";
 
 // --- pictures ------------------------------------------------------------------------------------------------
-function drawn(source, width, height, canvas) {
-  Object.assign(canvas, { width, height });
-  const pen = canvas.getContext("2d");
-  pen.imageSmoothingQuality = "high";
+function drawn(source, width, height, canvas, quality) {
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  pen.imageSmoothingQuality = quality;
   pen.drawImage(source, 0, 0, width, height);
   return canvas;
 }
 const scaledTo = (share, ...sides) => sides.map((side) => Math.max(1, Math.round(side * Math.min(1, share))));
-const jpegOf = (canvas, quality) => new Promise((done, fail) => canvas.toBlob(
-  (blob) => (blob ? blob.arrayBuffer().then(done, fail) : fail(new Error("the picture could not be coded"))), "image/jpeg", quality));
+function jpegOf(canvas, quality) {
+  if (canvas.convertToBlob) return canvas.convertToBlob({ type: "image/jpeg", quality }).then((blob) => blob.arrayBuffer());
+  return new Promise((done, fail) => canvas.toBlob(
+    (blob) => (blob ? blob.arrayBuffer().then(done, fail) : fail(new Error("the picture could not be coded"))), "image/jpeg", quality));
+}
 
-// 256 colours that let the more of the picture through the cooler they are, as bytes of an ImageData
+// 256 colours as bytes of an ImageData: the cooler, the more of the picture they let through. The darkest and the palest of
+// the palette are left out, which would be seen neither on dark nor on bright things.
 function heatTable(bytes) {
   const table = new Uint8ClampedArray(1024);
   for (let k = 0; k < 256; k++) {
-    table.set(bytes.subarray(3 * k, 3 * k + 3), 4 * k);
-    table[4 * k + 3] = 255 * STRENGTH * Math.min(1, 1.6 * k / 255);
+    const from = 3 * Math.round(COOLEST + (HOTTEST - COOLEST) * k / 255);
+    table.set(bytes.subarray(from, from + 3), 4 * k);
+    table[4 * k + 3] = 255 * STRENGTH * (k / 255) ** 0.75;
   }
   return table;
 }
 function paint(canvas, table, codes, rows, columns) {
-  Object.assign(canvas, { width: columns, height: rows });
+  if (canvas.width !== columns || canvas.height !== rows) Object.assign(canvas, { width: columns, height: rows });
   const pixels = new ImageData(columns, rows);
   codes.forEach((code, k) => pixels.data.set(table.subarray(4 * code, 4 * code + 4), 4 * k));
   canvas.getContext("2d").putImageData(pixels, 0, 0);
@@ -75,8 +81,8 @@ function render({ model, el }) {
   const dom = parts(el), { root, video, still, heat, note } = dom;
   let stream = null, gone = false, turn = 0, state = "off", inSight = true, away = null;
   let number = 0, awaiting = 0, shown = 0, floor = 0, timer = null, sentAt = 0, lost = 0, failed = 0, coding = false;
-  let painted = [], bytes = 0, told = 0, fitting = "";
-  const scratch = make("canvas");
+  let painted = [], bytes = 0, told = 0, towards = "", said = "", drawnAs = "";
+  const scratch = window.OffscreenCanvas ? new OffscreenCanvas(1, 1) : make("canvas");   // coded beside the page's own work
   const table = heatTable(bytesOf(model.get("_colours")));
 
   const start = button(dom.begin, "Start the camera", () => begin(), { className: "vx-camera-main" });
@@ -97,7 +103,7 @@ function render({ model, el }) {
     const on = state === "live" || state === "paused", pictured = on || state === "frozen";
     dom.begin.hidden = pictured;
     start.disabled = state === "asking" || !hasCameras();
-    dom.hint.textContent = hasCameras() ? model.get("hint") || privacy() : NO_SECURE;
+    reword(dom.hint, hasCameras() ? model.get("hint") || privacy() : NO_SECURE);
     freezing.hidden = stop.hidden = !on;
     again.hidden = state !== "frozen";
     which.hidden = !on || which.options.length < 2;
@@ -109,20 +115,24 @@ function render({ model, el }) {
     heat.hidden = dom.key.hidden = !hot || !heated.checked;
     dom.read.hidden = !pictured || !dom.read.dataset.crops;
     dom.facts.hidden = !pictured || !dom.facts.textContent;
-    const facing = stream?.getVideoTracks()[0]?.getSettings().facingMode ?? fitting;
-    fitting = facing;                                   // a frozen picture is shown as it was before
-    dom.view.dataset.mirrored = String(model.get("mirrored") && facing !== "environment");
+    const facing = stream?.getVideoTracks()[0]?.getSettings().facingMode ?? "";
+    if (on) towards = facing;                           // a frozen picture is shown as it was before
+    const mirrored = model.get("mirrored") && towards !== "environment";
+    dom.view.dataset.mirrored = String(mirrored);
     mirror.checked = model.get("mirrored");
+    if (said === `${state} ${mirrored}`) return;
+    said = `${state} ${mirrored}`;
+    tell(model, { kind: "state", state, mirrored });
   }
   function set(now) {
     const held = root.contains(document.activeElement);
     state = now;
     fit();
-    tell(model, { kind: "state", state });
     if (held && document.activeElement?.hidden !== false) (state === "live" ? freezing : state === "frozen" ? again : start).focus({ preventScroll: true });
   }
   function unheat() {
     [shown, awaiting, painted, floor] = [0, 0, [], number];
+    drawnAs = "";
     heat.width = heat.height = 1;
     delete dom.read.dataset.crops;
     dom.title.textContent = dom.facts.textContent = "";
@@ -150,7 +160,7 @@ function render({ model, el }) {
     const mine = ++turn;
     try {
       const wanted = device ? { deviceId: { exact: device } } : { facingMode: { ideal: model.get("facing") } };
-      const opened = await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...wanted, width: { ideal: 1024 }, frameRate: { ideal: 24, max: 30 } } });
+      const opened = await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...wanted, width: { ideal: 1024 }, frameRate: { ideal: 15, max: 30 } } });
       if (gone || mine !== turn) return opened.getTracks().forEach((track) => track.stop());  // the reader has moved on meanwhile
       stream = opened;
       for (const track of stream.getTracks()) track.onended = () => off("The camera has gone: it was unplugged, or another program took it.", true);
@@ -160,6 +170,7 @@ function render({ model, el }) {
       await listCameras();
       [lost, failed] = [0, 0];
       set("live");
+      root.scrollIntoView({ block: "nearest" });
       look();
     } catch (error) {
       if (mine === turn) off(whyNoCamera(error), true);
@@ -205,18 +216,21 @@ function render({ model, el }) {
     sentAt = performance.now();
     try {
       const size = scaledTo(model.get("side") / Math.min(width, height), width, height);
-      const data = await jpegOf(drawn(source, ...size, scratch), QUALITY);
+      const data = await jpegOf(drawn(source, ...size, scratch, "medium"), QUALITY);
       if (gone || mine !== awaiting || during !== turn) return;
       bytes = data.byteLength;
-      model.send({ kind: "frame", number: mine }, undefined, [data]);
       timer = setTimeout(missed, WAIT);
+      tell(model, { kind: "frame", number: mine }, (text) => off(text, true), [data]);
     } catch (error) {
-      console.warn("explorer: a frame could not be sent", error);
-      if (!gone && during === turn) off(NO_KERNEL, true);
+      if (!gone && during === turn) failing(error);
     } finally {
       coding = false;
       if (state === "live" && !awaiting) next();        // the answer is no longer waited for
     }
+  }
+  function failing(error) {
+    console.error("explorer: a picture of the camera could not be coded", error);
+    off(`This browser could not code the picture (${error.message}).`, true);
   }
   function missed() {
     if (++lost >= LOST) return off("Python gives no answer, so the camera was switched off. Is the kernel running, and is no cell busy?", true);
@@ -235,12 +249,15 @@ function render({ model, el }) {
     shown = content.number;
     if (content.shape) paint(heat, table, bytesOf(buffers[0]), ...content.shape);
     else heat.width = heat.height = 1;
-    const [left, top, right, bottom] = content.box, percent = (share) => `${100 * share}%`;
-    Object.assign(dom.read.style, { left: percent(left), top: percent(top), width: percent(right - left), height: percent(bottom - top) });
-    if ((right - left) * (bottom - top) < 0.999) dom.read.dataset.crops = "true";
-    else delete dom.read.dataset.crops;
-    dom.title.textContent = content.title;
-    fit();
+    reword(dom.title, content.title);
+    const laid = content.box.map((share) => `${(100 * share).toFixed(2)}%`), [left, top, right, bottom] = content.box;
+    if (drawnAs !== `${laid} ${content.shape}`) {       // as good as never: not for each frame
+      drawnAs = `${laid} ${content.shape}`;
+      Object.assign(dom.read.style, { left: laid[0], top: laid[1], width: `${100 * (right - left)}%`, height: `${100 * (bottom - top)}%` });
+      if ((right - left) * (bottom - top) < 0.999) dom.read.dataset.crops = "true";
+      else delete dom.read.dataset.crops;
+      fit();
+    }
     if (content.number !== awaiting) return;
     clearTimeout(timer);
     const during = turn;
@@ -262,8 +279,9 @@ function render({ model, el }) {
     const rate = painted.length > 1 ? 1000 * (painted.length - 1) / (now - painted[0]) : 0;
     root.dataset.rate = rate.toFixed(2);
     root.dataset.bytes = String(bytes + back);
-    const speed = rate && state === "live" ? [`${rate.toFixed(1)} frames a second`] : [];
-    dom.facts.textContent = [...speed, `${Math.round(now - sentAt)} ms from camera to screen`, text, `${Math.round(bytes / 1000)} kB a frame`].filter(Boolean).join(" · ");
+    const took = `${Math.round(now - sentAt)} ms a frame${text ? `, ${text}` : ""}`, speed = rate && state === "live" ? `${rate.toFixed(1)} frames a second` : "";
+    reword(dom.facts, [speed, took].filter(Boolean).join(" · "));
+    dom.facts.title = `${Math.round(bytes / 1000)} kB a frame go to Python`;
     fit();
   }
 
@@ -273,7 +291,7 @@ function render({ model, el }) {
     const [width, height] = [video.videoWidth, video.videoHeight];
     if (!width) return say("The camera has not sent a picture yet; wait a moment and try again.", true);
     const size = scaledTo(model.get("largest") / Math.max(width, height), width, height);
-    drawn(video, ...size, still);
+    drawn(video, ...size, still, "high");
     dark();
     [awaiting, floor] = [0, number];                    // what is under way is of another moment
     say("");
@@ -282,17 +300,16 @@ function render({ model, el }) {
     try {
       const data = await jpegOf(still, FROZEN_QUALITY);
       if (gone || during !== turn) return;
-      model.send({ kind: "picture" }, undefined, [data]);
+      tell(model, { kind: "picture" }, (text) => say(text, true), [data]);
       if (model.get("live")) send(still, ...size);
     } catch (error) {
-      console.warn("explorer: the picture could not be sent", error);
-      say(NO_KERNEL, true);
+      failing(error);
     }
   }
 
   const hear = (content, buffers) => {
     if (content?.kind === "answer") heard(content, buffers);
-    else if (content?.kind === "clear") { heat.width = heat.height = 1; fit(); }
+    else if (content?.kind === "clear") { drawnAs = ""; heat.width = heat.height = 1; fit(); }
     else if (content?.kind === "say") say(content.text, content.error);
     else if (content?.kind === "freeze") freeze();
     else if (content?.kind === "off" && state !== "off") off();

@@ -35,7 +35,8 @@ class Camera(ExplorerPart, files="camera"):
     ``pace``:     frames a second that are sent at most
     ``facing``:   the camera that is asked for first, "user" (towards the reader) or "environment"
     ``mirrored``: whether it is shown as in a mirror; frames are never mirrored, so that writing stays readable
-    ``hint``:     a line beside the button while the camera is off;  ``state``: one of `STATES`, read it
+    ``hint``:     a line beside the button while the camera is off
+    ``state``:    one of `STATES`, and ``reflects``: whether the picture is shown mirrored now; read them
 
     A frame is bytes from outside: whoever opens it expects anything (`explorer.load_image` does).
     The camera goes off, its light too, when the reader stops it, freezes a picture or looks at something else
@@ -51,6 +52,7 @@ class Camera(ExplorerPart, files="camera"):
     hint = t.Unicode("", help="a line beside the button").tag(sync=True)
 
     state = t.Enum(STATES, "off", help="what the camera does (Python only, read it)")
+    reflects = t.Bool(True, help="whether the picture is shown mirrored now (Python only, read it)")
 
     _reader_traits = ("mirrored",)
     _colours = t.Bytes().tag(sync=True)
@@ -81,7 +83,8 @@ class Camera(ExplorerPart, files="camera"):
 
         heat:    [h, w] in 0..1 over the whole frame, coarse is enough; None: no heat map
         box:     left, top, right, bottom as shares of the frame: the part that was read
-        title:   what the heat map is of;  facts: a line on what it took;  problem: why there is no answer
+        title:   what the heat map is of;  facts: where the milliseconds of the frame went, in words
+        problem: why there is no answer
         """
         content = {"kind": "answer", "number": number, "title": title, "facts": facts, "problem": problem,
                    "box": [float(edge) for edge in box], "shape": None}
@@ -122,7 +125,7 @@ class Camera(ExplorerPart, files="camera"):
 
     def _on_message(self, kind, content, buffers) -> None:
         if kind == "state":
-            self._set_state(content.get("state"))
+            self._set_state(content.get("state"), content.get("mirrored"))
         elif kind == "frame":
             number, data = content.get("number"), _data(buffers, LARGEST_FRAME)
             if type(number) is not int or not 0 <= number < MOST_NUMBER:
@@ -140,13 +143,13 @@ class Camera(ExplorerPart, files="camera"):
         else:
             super()._on_message(kind, content, buffers)
 
-    def _set_state(self, state) -> None:
+    def _set_state(self, state, mirrored) -> None:
         if state not in STATES:
             log.warning("%r: there is no state %r", self, state)
             return
         with self._lock:
             if not self._closed:
-                self.state = state
+                self.state, self.reflects = state, mirrored is True
 
     def _call(self, callbacks: Sequence[Callable[..., None]], *given: Any) -> None:
         for callback in list(callbacks):

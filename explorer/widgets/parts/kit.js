@@ -20,6 +20,10 @@ export function button(parent, text, act, { className = "", label = "" } = {}) {
   if (act) node.onclick = act;
   return node;
 }
+// Text that changes many times a second: the same one again costs nothing.
+export function reword(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 // --- the kernel ----------------------------------------------------------------------------------------
@@ -31,8 +35,8 @@ export const part = (render, initialize) => ({
   render,
 });
 // A message to Python. Without a kernel only the answer is lost; `say` gets the sentence, if any one listens.
-export function tell(model, message, say) {
-  try { model.send(message); } catch (error) {
+export function tell(model, message, say, buffers) {
+  try { model.send(message, undefined, buffers); } catch (error) {
     console.warn("explorer: no kernel", error);
     say?.(NO_KERNEL);
   }

@@ -23,18 +23,19 @@ function render({ model, el }) {
       }
       if (canvas.width !== columns || canvas.height !== rows) Object.assign(canvas, { width: columns, height: rows });
       canvas.getContext("2d").putImageData(pixels, 0, 0);
-      if (caption.textContent !== content.names[map]) {
-        caption.textContent = content.names[map];
-        canvas.setAttribute("aria-label", content.names[map]);
-      }
+      reword(caption, content.names[map]);
+      if (canvas.ariaLabel !== content.names[map]) canvas.ariaLabel = content.names[map];
     });
-    if (note.textContent !== content.note) note.textContent = content.note;
+    reword(note, content.note);
     root.dataset.maps = String(count);
   };
   model.on("msg:custom", hear);
-  const name = () => row.setAttribute("aria-label", model.get("label"));
-  const unwatch = watch(model, { label: name });
-  name();
+  const fit = () => {
+    row.setAttribute("aria-label", model.get("label"));
+    row.dataset.mirrored = String(model.get("mirrored"));
+  };
+  const unwatch = watch(model, { label: fit, mirrored: fit });
+  fit();
   return () => {
     model.off("msg:custom", hear);
     unwatch();

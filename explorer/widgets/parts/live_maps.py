@@ -19,10 +19,12 @@ class LiveMaps(ExplorerPart, files="live_maps"):
     """Maps side by side, each from its own lowest to its own highest value. ``show`` may be called from any
     thread; what it shows is a message, not state: a page that is loaded later waits for the next.
 
-    ``label``: what a screen reader calls them
+    ``label``: what a screen reader calls them;  ``mirrored``: whether they are shown as in a mirror, where
+    the picture beside them is
     """
 
     label = t.Unicode("Feature maps", help="what the maps are").tag(sync=True)
+    mirrored = t.Bool(False, help="whether they are shown as in a mirror").tag(sync=True)
 
     _colours = t.Bytes().tag(sync=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from dataclasses import dataclass
@@ -127,6 +128,32 @@ def unfit(model: Any) -> str:
         return (f"{model_name(model)} finds {what}, which takes longer than a frame: freeze one, and see the "
                 f"tab {tab}. Networks that say what a photo shows answer live.")
     return ""
+
+
+class Crew:
+    """Whether frames go faster with all processors or with one left to the browser, which draws meanwhile: tried
+    out, and again now and then. A small network on two processors gains by the second, a large one loses.
+    """
+
+    WARM, TRIED, AGAIN = 4, 5, 200  # frames: before the first try, of each way, until the next one
+
+    def __init__(self) -> None:
+        self._number, self._took = -self.WARM, {True: [], False: []}
+
+    @property
+    def leaves_one(self) -> bool:
+        """How to look at the next frame."""
+        if self._number < 2 * self.TRIED:
+            return self._number % 2 == 0
+        return statistics.median(self._took[True]) < statistics.median(self._took[False])
+
+    def took(self, seconds: float) -> None:
+        """What a frame took that was looked at in that way."""
+        if 0 <= self._number < 2 * self.TRIED:
+            self._took[self.leaves_one].append(seconds)
+        self._number += 1
+        if self._number == self.AGAIN:
+            self._number, self._took = 0, {True: [], False: []}
 
 
 class Strongest:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer import _teams
 from explorer.display import draw
 from explorer.display.words import counted, percent, sentence_of
 from explorer.widgets.gallery import Gallery
@@ -35,12 +37,13 @@ log = logging.getLogger(__name__)
 MAPS = 12           # of a stage
 TITLE = "Camera"    # of a frozen frame among the photos
 
+ONE_OF_TWO = "The first of the two models answers; a frame that you freeze both look at."
 WAITING = '<span class="vx-soft">Start the camera: what the network makes of each frame appears here.</span>'
 
 
 class CameraPanel(Panel):
     name = "Camera"
-    draw_on = ("model", "stage")
+    draw_on = ("model", "stage", "beside")
     guide = GUIDE
     nothing_yet = "No frame of the camera was looked at yet: start it first."
 
@@ -56,24 +59,26 @@ class CameraPanel(Panel):
 
     def make(self) -> None:
         self.newest: frames.Newest[tuple[int, bytes]] = frames.Newest()
-        self.strongest = frames.Strongest(MAPS)
+        self.strongest, self.crew = frames.Strongest(MAPS), frames.Crew()
         self.frames = self.line()
         self.keeping = self.line(failed=self._not_kept)
         lock = self.session.lock
         self.view = Camera(lock=lock)
         self.answers = Answers(lock=lock, label="What the network says of the frame, most likely first",
                                hint="Where in the frame is this? The heat map stays on it")
-        self.maps = LiveMaps(lock=lock)
+        self.maps = LiveMaps(lock=lock, mirrored=True)
         self.notes = W.HTML()
         auto = W.Layout(width="auto")
         self.unpin = W.Button(layout=auto, tooltip="Back to the class that is likeliest at present")
         self.unpin.add_class("vx-open")
-        self.stage = labelled("Maps of", W.Dropdown, options=[], layout=W.Layout(width="auto", max_width="100%"))
+        self.stage = labelled("Maps of", W.Dropdown, options=[],
+                              layout=W.Layout(width="260px", max_width="100%"))
         right = W.VBox([self.notes, self.answers, self.unpin, self.stage, self.maps])
         right.add_class("vx-camera-side")
         row = W.Box([self.view, right])
         row.add_class("vx-camera-row")
         self.fill([row])
+        self.when(self.view, self._turn_maps, "reflects")
         self.view.on_frame(self._take)
         self.view.on_freeze(self._freeze)
         self.answers.on_pick(lambda index: self.tell(self._pin, index))
@@ -87,6 +92,7 @@ class CameraPanel(Panel):
         model = self.session.model
         if model is not self._model or self.shown is None:
             self._model, self.shown, self._last, self.pinned = model, None, None, None
+            self.crew = frames.Crew()
             why = frames.unfit(model)
             self.view.live = not why
             self.view.clear()
@@ -134,6 +140,10 @@ class CameraPanel(Panel):
         if self.pinned is not None and self.shown is not None:
             self.unpin.description = f"The heat map stays on {self.shown.look.labels[self.pinned]}  ×"
 
+    def _turn_maps(self) -> None:
+        """As the picture beside them is: what is left there is left here."""
+        self.maps.mirrored = self.view.reflects
+
     # --- a frame ----------------------------------------------------------------------------------------
 
     def _take(self, number: int, data: bytes) -> None:
@@ -156,7 +166,9 @@ class CameraPanel(Panel):
             self.tell(partial(self.view.answer, number, problem=why))
             return
         try:
-            seen = frames.see(model, data, pinned)
+            with _teams.leaving_one() if self.crew.leaves_one else nullcontext():
+                seen = frames.see(model, data, pinned)
+            self.crew.took(seen.seconds)
         except Exception as error:
             log.info("a frame of the camera could not be looked at", exc_info=error)
             unexpected = "The network could not look at this frame ({problem})."
@@ -176,15 +188,15 @@ class CameraPanel(Panel):
         self.shown, self._last = seen, (number, data)
         look, heat = seen.look, seen.heat
         self.answers.show(answers_of(look.predictions))
-        why = [seen.why] if seen.why else []
-        said = notes_html([*look.notes, *why]) + meaning_html(look.outputs)
-        if said != self.notes.value:
-            self.notes.value = said
+        notes = [*look.notes, *filter(None, [seen.why])]
+        if self.session.beside is not None:
+            notes.append(ONE_OF_TWO)
+        self.notes.value = notes_html(notes) + meaning_html(look.outputs)
         self._show_maps()
         if other:
             self._show_pin()
             self.changed()
-        facts = f"{1000 * look.timing['forward']:.0f} ms in the network, {1000 * seen.seconds:.0f} ms in Python"
+        facts = f"{1000 * seen.seconds:.0f} in Python, {1000 * look.timing['forward']:.0f} of it in the network"
         if heat is None:
             self.view.answer(number, facts=facts)
         else:
