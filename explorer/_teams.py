@@ -18,6 +18,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +44,23 @@ def alone() -> None:
     if library is not None:
         sys.modules["torch"].get_num_threads()  # torch sets it for each new thread once; then ours holds
         library.omp_set_num_threads(1)
+
+
+@contextmanager
+def leaving_one() -> Iterator[None]:
+    """Compute with one processor less for the `with` block, in this thread: somebody else on this computer works
+    at the same time, such as the browser that draws what a camera sees. Of one nothing is left.
+    """
+    library = _libgomp()
+    if library is None:
+        yield
+        return
+    usual = sys.modules["torch"].get_num_threads()
+    library.omp_set_num_threads(max(1, usual - 1))
+    try:
+        yield
+    finally:
+        library.omp_set_num_threads(usual)
 
 
 def rest_after_cells() -> None:

@@ -161,7 +161,7 @@ def palette_mosaic(
 ) -> Image.Image:
     """`mosaic` with one byte a pixel and a colour table (Pillow's mode "P"): a smaller PNG, made faster."""
     _known("sort", sort, SORTS)
-    table = _palette(colormap)
+    table = palette(colormap)
     maps = as_maps(maps)
     if gap < 0 or (columns is not None and columns < 1):
         raise ValueError(f"gap={gap}, columns={columns}: expected a gap from 0 and at least one column.")
@@ -171,7 +171,7 @@ def palette_mosaic(
     if sort == "strength":
         maps = maps[np.argsort(-strength(maps), kind="stable")]
     if cell is not None:
-        maps = _shrink(maps, cell)
+        maps = shrunk(maps, cell)
     codes = normalise(maps, scale, centred=colormap == "coolwarm")
     if cell is not None and (zoom := cell // max(codes.shape[1:])) > 1:
         codes = codes.repeat(zoom, axis=1).repeat(zoom, axis=2)
@@ -192,8 +192,11 @@ def _tile(codes: np.ndarray, columns: int | None, gap: int) -> np.ndarray:
     return canvas[: rows * (height + gap) - gap, : columns * (width + gap) - gap]
 
 
-def _shrink(maps: np.ndarray, cell: int) -> np.ndarray:
-    """Means of square blocks, so that no side is longer than `cell`; at the edges blocks may be smaller."""
+def shrunk(maps: Any, cell: int) -> np.ndarray:
+    """Maps [C, H, W] as means of square blocks, so that no side is longer than `cell`; at the edges blocks may
+    be smaller.
+    """
+    maps = as_maps(maps)
     if cell < 1:
         raise ValueError(f"cell is {cell}: expected the pixels of one channel's side, 1 or more.")
     height, width = maps.shape[1:]
@@ -208,8 +211,8 @@ def _shrink(maps: np.ndarray, cell: int) -> np.ndarray:
 
 
 @cache
-def _palette(name: str) -> bytes:
-    """RGB for the codes 0..255."""
+def palette(name: str) -> bytes:
+    """The colours of `normalise`'s codes 0..255, as RGB bytes."""
     table = np.empty((256, 3), np.uint8)
     table[:LEVELS] = colormap(name)[np.rint(np.linspace(0, 255, LEVELS)).astype(int)]
     table[GAP_CODE], table[NOT_FINITE] = GAP_COLOUR, NOT_FINITE_COLOUR

@@ -18,6 +18,7 @@ from explorer.widgets.gallery import first_photo, gallery
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.beside import Beside, Pair
+from explorer.widgets.panels.camera.panel import CameraPanel
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
 from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
@@ -51,6 +52,7 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Feature maps", StagesPanel),
     ("Modules", ModulesPanel),
     ("Explain", ExplainTab),
+    ("Camera", CameraPanel),
     ("Detect", DetectPanel),
     ("Segment", SegmentPanel),
     ("Compare", ComparePanel),

@@ -19,6 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,8 +125,13 @@ SLIDE = """async ([label, key]) => {
 
 
 @contextmanager
-def notebook(cell: str = CELL.format(model=MODELS[0]), ready: str = ".vx-answer"):
-    """A page of JupyterLab with a dashboard in it, as the browser tests have it."""
+def notebook(cell: str = CELL.format(model=MODELS[0]), ready: str = ".vx-answer", *,
+             more: Sequence[str] = ()):
+    """A page of JupyterLab with a dashboard in it, as the browser tests have it.
+
+    more: arguments for Chromium. `lab.traffic` and `lab.asked` fill with the bytes of each message to the page
+    and from it.
+    """
     from playwright.sync_api import sync_playwright
 
     from tests.browser.labdriver import Lab
@@ -141,15 +147,17 @@ def notebook(cell: str = CELL.format(model=MODELS[0]), ready: str = ".vx-answer"
         (base / "notebooks").mkdir()
         server = stack.enter_context(serving(env, base / "notebooks", base / "lab.log"))
         driver = stack.enter_context(sync_playwright())
-        browser = driver.chromium.launch(executable_path=chromium, headless=True, args=CHROMIUM_ARGS)
+        browser = driver.chromium.launch(executable_path=chromium, headless=True,
+                                         args=[*CHROMIUM_ARGS, *more])
         stack.callback(browser.close)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(60_000)
         lab = Lab(page, *server)
-        lab.traffic = []
+        lab.traffic, lab.asked = [], []
 
         def listen(socket) -> None:
             socket.on("framereceived", lambda data: lab.traffic.append(len(data)))
+            socket.on("framesent", lambda data: lab.asked.append(len(data)))
         page.on("websocket", listen)
         lab.open_cells(cell)
         stack.callback(lab.close)

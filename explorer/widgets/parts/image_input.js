@@ -60,12 +60,6 @@ async function prepare(file, longest) {
   }
 }
 
-const CAMERA = {
-  NotAllowedError: "This page may not use the camera. Allow it in the browser's address bar, then try again.",
-  NotFoundError: "No camera was found. Connect one, or choose a picture instead.",
-  NotReadableError: "The camera is in use by another program. Close that, then try again.",
-};
-
 function render({ model, el }) {
   const undo = [];
   const on = (target, type, act) => {
@@ -92,7 +86,7 @@ function render({ model, el }) {
   video.setAttribute("aria-label", "What the camera sees");
   note.setAttribute("role", "status");
   live.hidden = true;
-  camera.hidden = !navigator.mediaDevices?.getUserMedia;       // absent without https
+  camera.hidden = !hasCameras();
 
   let stream = null, gone = false, turn = 0;
   const say = (state, text) => { root.dataset.state = state; note.textContent = text; };
@@ -160,7 +154,7 @@ function render({ model, el }) {
       shoot.focus();
     } catch (error) {
       off();
-      complain(new Told(CAMERA[error.name] || `The camera could not be started (${error.name}). Choose a picture instead.`));
+      complain(new Told(whyNoCamera(error)));
     }
   });
   on(shoot, "click", async () => {

@@ -32,6 +32,10 @@ export function inks(node, names) {
   probe.remove();
   return Object.fromEntries(found);
 }
+// Text that changes many times a second: the same one again costs nothing.
+export function reword(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 // --- the kernel ----------------------------------------------------------------------------------------
@@ -45,8 +49,8 @@ export const part = (render, initialize) => ({
 // True for a reader who asked the system for less motion: what plays by itself then waits for a step by hand.
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 // A message to Python. Without a kernel only the answer is lost; `say` gets the sentence, if any one listens.
-export function tell(model, message, say) {
-  try { model.send(message); } catch (error) {
+export function tell(model, message, say, buffers) {
+  try { model.send(message, undefined, buffers); } catch (error) {
     console.warn("explorer: no kernel", error);
     say?.(NO_KERNEL);
   }
@@ -127,6 +131,17 @@ export function colourTable(name) {
     return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
   });
 }
+
+// --- the camera ----------------------------------------------------------------------------------------
+// Absent without https: browsers give a camera to localhost and to pages that nobody can change on the way.
+export const hasCameras = () => Boolean(navigator.mediaDevices?.getUserMedia);
+const NO_CAMERA = {
+  NotAllowedError: "This page may not use the camera. Allow it in the browser's address bar, then try again.",
+  NotFoundError: "No camera was found. Connect one, or choose a picture instead.",
+  NotReadableError: "The camera is in use by another program. Close that, then try again.",
+};
+export const whyNoCamera = (error) =>
+  NO_CAMERA[error.name] || `The camera could not be started (${error.name}). Choose a picture instead.`;
 
 // --- axes ----------------------------------------------------------------------------------------------
 export function ticks(low, high, most) {                 // round numbers between low and high

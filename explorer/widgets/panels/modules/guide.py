@@ -3,8 +3,8 @@
 TREE = """
     <p><b>What you see.</b> The modules that the model is made of, as PyTorch nests them: how many
     numbers each holds (its parameters), the shape of what comes out for one photo, and how many
-    floating-point operations that takes. A multiply-add counts as two; convolutions, matrix products
-    and attention are counted, the small rest is not.</p>
+    multiply-adds that takes. A multiply-add is two floating-point operations (FLOPs); convolutions,
+    matrix products and attention are counted, the small rest is not.</p>
     <p><b>What it does not prove.</b> Fewer parameters or operations do not make a model faster: memory
     traffic and the hardware decide as much (<a href="https://arxiv.org/abs/1807.11164">Ma and others,
     2018: ShuffleNet V2</a>). Each of these numbers alone can put two models into the opposite order (<a

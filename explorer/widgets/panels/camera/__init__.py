@@ -1,0 +1,1 @@
+"""What a network says while the camera looks."""
