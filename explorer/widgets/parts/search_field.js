@@ -23,7 +23,11 @@ function render({ model, el }) {
       if (next) { event.preventDefault(); next.focus(); }
     }
   });
-  const onMessage = (content) => { if (content?.kind === "focus") field.focus({ preventScroll: true }); };
+  const onMessage = (content) => {                      // unless the reader is elsewhere by now
+    const at = document.activeElement;
+    const free = !at || at === document.body || at.matches(".vx-model-line");
+    if (content?.kind === "focus" && free) field.focus({ preventScroll: true });
+  };
   model.on("msg:custom", onMessage);
   const unwatch = watch(model, { value: draw, label: draw, placeholder: draw });
   draw();
