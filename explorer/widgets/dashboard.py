@@ -19,6 +19,7 @@ from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.beside import Beside, Pair
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
+from explorer.widgets.panels.draw.panel import DrawPanel
 from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
 from explorer.widgets.panels.ensemble.panel import EnsemblePanel
 from explorer.widgets.panels.evaluate.panel import EvaluatePanel
@@ -47,6 +48,7 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Feature maps", StagesPanel),
     ("Modules", ModulesPanel),
     ("Explain", ExplainTab),
+    ("Draw", DrawPanel),
     ("Detect", DetectPanel),
     ("Segment", SegmentPanel),
     ("Compare", ComparePanel),

@@ -43,9 +43,14 @@ class StagesPanel(Panel):
         super().__init__(session, [self.stage, self.mosaic])
         self.when(self.stage, self._chosen)
         self.mosaic.observe(self._recoloured, ["sort", "scale", "colormap", "selected"])
+        self.mosaic.observe(self._enlarged, "selected")
 
     def _recoloured(self, _change=None) -> None:
         self.changed()  # the page draws these by itself
+
+    def _enlarged(self, change: Any) -> None:
+        """The session knows which channel is in front, too."""
+        self.session.channel = change["new"]
 
     def _chosen(self) -> None:
         """The session knows which stage is in front: what else shows it follows."""
