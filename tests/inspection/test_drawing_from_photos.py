@@ -51,8 +51,8 @@ def test_the_loss_is_made_of_its_parts_and_zero_for_the_photo_in_its_own_style()
     wish = StyleWish(model, a, b, "layer2", ("stem", "layer1"), weight=7.0, smooth=0.5)
     content, style, variation = wish.parts(b)
     assert float(content) > 0.01 and float(style) == pytest.approx(0, abs=1e-9)
-    assert float(wish.value(a)) == pytest.approx(7 * float(wish.parts(a)[1]) + 0.5 * float(total_variation(a)),
-                                                 rel=1e-5)
+    expected = 7 * wish.parts(a)[1] + 0.5 * total_variation(a)
+    assert float(wish.value(a)) == pytest.approx(float(expected), rel=1e-5)
     assert float(variation) == pytest.approx(float(total_variation(b)))
 
 

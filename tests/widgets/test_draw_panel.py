@@ -101,7 +101,8 @@ def test_it_stops_and_goes_on_to_the_same_picture(dash, panel, monkeypatch):
     monkeypatch.setattr(asking, "visualize", slowly)
     half = drawn(panel)
     assert reached.is_set() and half.stopped and half.steps == 4 and not panel.more.disabled
-    assert "Stopped after 4 steps of 12." in said(panel.facts) and "# on the screen it was stopped" in panel.code()
+    assert "Stopped after 4 steps of 12." in said(panel.facts)
+    assert "# on the screen it was stopped" in panel.code()
     monkeypatch.setattr(asking, "visualize", asking_visualize)
     panel.more.click()
     assert panel.wait(60) and torch.equal(panel.drawn.pixels, whole.pixels)
@@ -193,8 +194,8 @@ def test_networks_for_boxes_numbers_and_without_classifier_offer_what_they_have(
     panel.fields.size.value = 96
     panel.fields.steps.value = 2
     assert drawn(panel).words.startswith("channel ")
-    dash.session.model = explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                                                     nn.Linear(4, 2)), input_size=(3, 32, 32), outputs="numbers")
+    own = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    dash.session.model = explorer.wrap(own, input_size=(3, 32, 32), outputs="numbers")
     dash.wait()
     assert panel.fields.what.options[0][0] == "a number" and drawn(panel).probability is None
 

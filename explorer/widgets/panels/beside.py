@@ -20,7 +20,8 @@ from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.session import ExplorerError, Session
 from explorer.widgets.wishes import in_a_word
 
-TWICE = {"Feature maps": StagesPanel, "Explain": ExplainTab, "Draw": DrawPanel}  # tabs in which the second model stands too
+#: Tabs in which the second model stands too.
+TWICE = {"Feature maps": StagesPanel, "Explain": ExplainTab, "Draw": DrawPanel}
 
 
 class Pair(W.Box):

@@ -9,8 +9,7 @@ import ipywidgets as W
 from explorer.widgets.panels.base import labelled
 
 FEATURES, FOOLING, STYLE = "features", "fooling", "style"
-METHODS = (("Feature visualization (Olah 2017)", FEATURES), ("Fooling picture (Nguyen 2015)", FOOLING),
-           ("Style transfer (Gatys 2016)", STYLE))
+METHODS = (("Feature visualization", FEATURES), ("Fooling picture", FOOLING), ("Style transfer", STYLE))
 CLASS, CHANNEL = "class", "channel"
 NOISE, PHOTO = "noise", "photo"
 SIDES = (96, 128, 160, 224, 320, 448)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # importing these loads torch
 
 GAP = 0.2    # seconds between two pictures of the one that grows, at least
 KEPT = 8     # pictures that stay beside each other
-PICTURE = 320  # pixels, as it is shown
+SIDE = {1: 320, 2: 280, 3: 210}  # pixels of each, as so many are shown beside each other
 SMALL = 150
 AS_PHOTO, SAVE, REMOVE = "Make it the photo", "Save", "Remove"
 
@@ -78,7 +78,7 @@ class DrawPanel(Panel):
         for button in (self.start, self.more, self.stop):
             button.add_class("vx-open")
         self.about, self.cost, self.facts = W.HTML(), W.HTML(), W.HTML()
-        self.view = Drawings(label="The picture", side=PICTURE, lock=self.session.lock)
+        self.view = Drawings(label="The picture", side=SIDE[1], lock=self.session.lock)
         self.curve = LiveChart(x_label="step", height=170, switches=[], empty="The score, step by step.")
         self.before = W.HTML("<h3>Drawn before</h3>")
         self.row = Drawings(label="Pictures that were drawn before", side=SMALL, lock=self.session.lock)
@@ -88,7 +88,9 @@ class DrawPanel(Panel):
                         self.progress, self.message])
         beside = W.Box([self.curve, self.facts])
         beside.add_class("vx-draw-beside")
-        columns = W.Box([asked, W.VBox([self.view, beside])])
+        shown = W.Box([self.view, beside])
+        shown.add_class("vx-draw-shown")
+        columns = W.Box([asked, shown])
         columns.add_class("vx-draw-columns")
         self.fill([columns, self.before, self.row])
         self.before.layout.display = "none"
@@ -211,7 +213,9 @@ class DrawPanel(Panel):
         model = self.session.model
         why = "" if model is not None else "Choose a model first."
         self.start.disabled = bool(why) or self.work.wanted
-        self.about.value = self._about_html() if model is not None else said_html(why)
+        known = [] if model is None else self._before_it_begins()
+        soft = "".join(f'<div class="vx-soft">{escape(one)}</div>' for one in known)
+        self.about.value = soft if model is not None else said_html(why)
         self.cost.value = ""
         if model is None:
             return
@@ -225,8 +229,8 @@ class DrawPanel(Panel):
         text = words.time_text(estimate, self.fields.steps.value, side)
         self.cost.value = f'<span class="vx-soft">{escape(text)}</span>'
 
-    def _about_html(self) -> str:
-        """What a reader must know of the model before it begins."""
+    def _before_it_begins(self) -> list[str]:
+        """What a reader must know of the model before that."""
         from explorer.inspection.drawing.style import size_note
         from explorer.models.tasks import ASKED_BY
 
@@ -237,7 +241,7 @@ class DrawPanel(Panel):
             said.append(words.ONLY_CHANNELS.format(things=ASKED_BY[model.task][0]))
         if self.fields.method.value == STYLE:
             said += size_note(model)
-        return "".join(f'<div class="vx-soft">{escape(one)}</div>' for one in said)
+        return said
 
     @property
     def _outputs(self) -> Any:
@@ -334,6 +338,7 @@ class DrawPanel(Panel):
 
     def _grow(self, wanted: Wanted, picture: Image.Image) -> None:
         """The picture as it is now; the lock is held."""
+        self.view.side = SIDE[1]
         alt = f"The picture that grows: {wanted.called}"
         self.view.show([Drawing("now", wanted.called, "growing …", alt)], [_jpeg(picture)])
 
@@ -348,11 +353,12 @@ class DrawPanel(Panel):
                 (time.monotonic() - begun) / taken / (width * height)
         shown = words.pictures_of(wanted, drawn)
         buttons = (AS_PHOTO, SAVE)
+        self.view.side = SIDE[len(shown)]
         self.view.show([Drawing(key, title, text, title if key != "now" else f"Drawn: {title}",
                                 buttons if key == "now" else ()) for key, _, title, text in shown],
                        [_png(picture) for _, picture, _, _ in shown])
         self.curve.finish()
-        self.facts.value = words.facts_html(drawn)
+        self.facts.value = words.facts_html(drawn, self._before_it_begins())
         self._offer()
         self.changed()
 
