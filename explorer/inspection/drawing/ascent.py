@@ -46,7 +46,8 @@ class Heard:
             self.on_value(value)
         if self.on_progress is not None:
             self.on_progress(done, total)
-        if self.on_picture is not None and (done % max(1, total // PICTURES) == 0 or done == total):
+        due = done in (1, total) or done % max(1, total // PICTURES) == 0
+        if self.on_picture is not None and due:
             self.on_picture(as_picture(canvas.picture()[0].detach()))
         return done == total or self.should_stop is not None and self.should_stop()
 
