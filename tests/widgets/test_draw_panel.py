@@ -51,7 +51,7 @@ def ran(code: str, dash):
 
 
 def test_a_class_is_drawn_with_curve_answers_code_and_figure(dash, panel):
-    assert panel.code() == "" and panel.figure() is None
+    assert panel.code() == "" and panel.figure() is None and panel.fields.size.label == "usual"
     assert "12 steps at 32 × 32 pixels: about" in said(panel.cost)
     likeliest = dash.session.look.predictions[0].label
     assert panel.fields.target.placeholder.startswith(likeliest)

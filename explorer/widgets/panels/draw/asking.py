@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from explorer.widgets.panels.draw.fields import FOOLING, PHOTO, STYLE, Fields
+from explorer.widgets.panels.draw.fields import FOOLING, PHOTO, STYLE, USUAL, Fields
 from explorer.widgets.panels.photo_code import chosen_lines
 from explorer.widgets.panels.ran import Ran, ran_on
 from explorer.widgets.panels.what_if.drawing import class_literal
@@ -103,7 +103,7 @@ def wanted_of(session: Session, fields: Fields) -> Wanted:
         setup += photo_lines(session)
         given.append("photo=photo")
         called = f"{session.image_name}, taken for {called}"
-    if fields.size.value is not None:
+    if fields.size.value != USUAL:
         options["size"] = fields.size.value
     if fields.seed.value:
         options["seed"] = fields.seed.value

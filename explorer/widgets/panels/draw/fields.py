@@ -12,6 +12,7 @@ FEATURES, FOOLING, STYLE = "features", "fooling", "style"
 METHODS = (("Feature visualization", FEATURES), ("Fooling picture", FOOLING), ("Style transfer", STYLE))
 CLASS, CHANNEL = "class", "channel"
 NOISE, PHOTO = "noise", "photo"
+USUAL = 0  # of the size; with None a menu would show nothing
 SIDES = (96, 128, 160, 224, 320, 448)
 MOST_NAMES = 2000  # classes that are offered while a name is typed
 WEIGHTS = (("1 : 10", 0.1), ("1 : 1", 1.0), ("10 : 1", 10.0), ("100 : 1", 100.0), ("1,000 : 1", 1000.0))
@@ -38,7 +39,7 @@ class Fields:
         self.textures = labelled("Style from", W.SelectMultiple, options=[], rows=4, layout=wide())
         self.weight = labelled("Style : content", W.Dropdown, options=list(WEIGHTS), value=10.0,
                                layout=wide())
-        self.size = labelled("Size", W.Dropdown, options=[("usual", None)], layout=wide())
+        self.size = labelled("Size", W.Dropdown, options=[("usual", USUAL)], layout=wide())
         self.steps = labelled("Steps", W.BoundedIntText, min=1, max=5000, layout=wide())
         self.seed = labelled("Seed", W.BoundedIntText, min=0, max=9999, layout=wide())
         self.box = W.Box([self.method, self.what, self.target, self.stage, self.channel, self.begin,

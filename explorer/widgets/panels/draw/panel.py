@@ -22,7 +22,16 @@ from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.compare.choosing import line
 from explorer.widgets.panels.draw import words
 from explorer.widgets.panels.draw.asking import Wanted, asked_class, wanted_of
-from explorer.widgets.panels.draw.fields import CHANNEL, CLASS, MOST_NAMES, SIDES, STYLE, Fields, exchange
+from explorer.widgets.panels.draw.fields import (
+    CHANNEL,
+    CLASS,
+    MOST_NAMES,
+    SIDES,
+    STYLE,
+    USUAL,
+    Fields,
+    exchange,
+)
 from explorer.widgets.panels.draw.guide import GUIDE
 from explorer.widgets.panels.inside.channel import strongest_channel
 from explorer.widgets.panels.work import Work, meter_html, said_html
@@ -152,7 +161,7 @@ class DrawPanel(Panel):
             exchange(fields.what, [*kinds, ("a channel", CHANNEL)], CLASS if labels else CHANNEL)
             fields.target.description = noun.capitalize()
             sides = SIDES if model is not None and any_size(model) else ()
-            exchange(fields.size, [("usual", None), *((f"{side} pixels", side) for side in sides)], None)
+            exchange(fields.size, [("usual", USUAL), *((f"{side} pixels", side) for side in sides)], USUAL)
         finally:
             self._filling = False
 
@@ -263,7 +272,7 @@ class DrawPanel(Panel):
         from explorer.inspection.drawing.asking import usual_sides
 
         like = self.session.image if self.fields.method.value == STYLE else None
-        height, width = usual_sides(self.session.model, self.fields.size.value, like)
+        height, width = usual_sides(self.session.model, self.fields.size.value or None, like)
         return f"{width} × {height}", width * height
 
     def _seconds_a_step(self, pixels: int) -> float | None:
