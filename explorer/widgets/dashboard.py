@@ -21,6 +21,7 @@ from explorer.widgets.panels.beside import Beside, Pair
 from explorer.widgets.panels.camera.panel import CameraPanel
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
+from explorer.widgets.panels.draw.panel import DrawPanel
 from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
 from explorer.widgets.panels.ensemble.panel import EnsemblePanel
 from explorer.widgets.panels.evaluate.panel import EvaluatePanel
@@ -53,6 +54,7 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Modules", ModulesPanel),
     ("Explain", ExplainTab),
     ("Camera", CameraPanel),
+    ("Draw", DrawPanel),
     ("Detect", DetectPanel),
     ("Segment", SegmentPanel),
     ("Compare", ComparePanel),

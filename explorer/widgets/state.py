@@ -41,6 +41,7 @@ class State(t.HasTraits):
     run = _Result(help="the fine-tuning run on the screen, or None; set what finetune or load_run gave")
     runs = t.Tuple(help="all runs that were shown here, the newest last; set by explorer only")
     stage = t.Unicode("", help="the stage in front, by its dotted name; set one to see its maps")
+    channel = t.Int(-1, min=-1, help="the channel that is enlarged in Feature maps; -1: none")
     asked_class = t.Unicode("", help="the class that heat maps are about, by its name or number; empty: the "
                             "likeliest")
     busy = t.Unicode("", help="what is being done now, empty when nothing is")

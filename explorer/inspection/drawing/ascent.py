@@ -1,9 +1,13 @@
-"""Gradient ascent: step by step the picture is changed in the way that raises what is wished for."""
+"""Gradient ascent: step by step the picture is changed in the way that raises what is wished for, or lowers
+a loss.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from PIL import Image
@@ -13,7 +17,7 @@ from explorer.data.transforms import resolve_data_config
 from explorer.display.words import is_out_of_memory
 from explorer.inspection.drawing.canvas import Canvas
 from explorer.inspection.drawing.methods import Method
-from explorer.inspection.drawing.shaking import shaken
+from explorer.inspection.drawing.shaking import roughened, shaken
 from explorer.inspection.drawing.wishes import Wish
 from explorer.inspection.look.model import evaluating, model_name
 from explorer.inspection.look.passes import expect_way_back, way_back
@@ -22,6 +26,7 @@ from explorer.models.contract import parameter_place
 
 LOUDER, FLAT = 1.3, 30  # how the contrast of noise grows that moves nothing, and for how many steps
 PICTURES = 40  # shown while it is drawn
+LAST_RATE = 0.1  # where each step has other grain, as a share of the first one's: what is there settles
 WITHOUT_GRADIENT = ("A picture is drawn by that gradient; explorer.top_photos shows what a channel answers "
                     "to without one.")
 
@@ -32,13 +37,17 @@ class Heard:
 
     on_progress: Callable[[int, int], None] | None = None
     on_picture: Callable[[Image.Image], None] | None = None
+    on_value: Callable[[float], None] | None = None
     should_stop: Callable[[], bool] | None = None
 
-    def step(self, done: int, total: int, canvas: Canvas) -> bool:
+    def step(self, done: int, total: int, value: float, canvas: Canvas) -> bool:
         """A step is done. True where that was the last one."""
+        if self.on_value is not None:
+            self.on_value(value)
         if self.on_progress is not None:
             self.on_progress(done, total)
-        if self.on_picture is not None and (done % max(1, total // PICTURES) == 0 or done == total):
+        due = done in (1, total) or done % max(1, total // PICTURES) == 0
+        if self.on_picture is not None and due:
             self.on_picture(as_picture(canvas.picture()[0].detach()))
         return done == total or self.should_stop is not None and self.should_stop()
 
@@ -77,28 +86,50 @@ class Reading:
         return value
 
 
-def climb(reading: Reading, canvas: Canvas, method: Method, generator: torch.Generator, *, steps: int,
-          heard: Heard) -> list[float]:
-    """Draw on the canvas; the wished value in each step, as the picture was shaken then.
+@dataclass
+class Sofar:
+    """Where a drawing stands, to go on from there: what is learnt, Adam's averages, the chances to come.
+
+    history: the wished value in each step, as the picture was shaken then
+    """
+
+    learnt: Tensor
+    averages: dict[str, Any]
+    chances: Tensor
+    history: list[float] = field(default_factory=list)
+
+
+def climb(reading: Reading, canvas: Canvas, method: Method, generator: torch.Generator, *, rate: float,
+          steps: int, heard: Heard, sofar: Sofar | None = None) -> Sofar:
+    """Draw on the canvas up to `steps` steps in all, those of `sofar` included. rate: of Adam, a step
 
     Raises ValueError where no gradient leads back, or where nothing moves it however strong the noise.
     """
-    optimizer = torch.optim.Adam([canvas.learnt], lr=method.rate)
+    optimizer = torch.optim.Adam([canvas.learnt], lr=rate)
     history: list[float] = []
-    flat = 0
-    for done in range(1, steps + 1):
+    if sofar is not None:
+        with torch.no_grad():
+            canvas.learnt.copy_(sofar.learnt)
+        optimizer.load_state_dict(copy.deepcopy(sofar.averages))  # which it would write into
+        generator.set_state(sofar.chances)
+        history += sofar.history
+    first, flat, sign = len(history) + 1, 0, 1 if reading.wish.falls else -1
+    for done in range(first, steps + 1):
         seen = canvas.picture()
-        if method.shaken:
+        if method.moved:
             seen = shaken(seen, generator)
+        if method.rough:
+            seen = roughened(seen, generator)
+            optimizer.param_groups[0]["lr"] = rate * (1 - (1 - LAST_RATE) * (done - 1) / steps)
         value = reading.value(seen)
-        if done == 1:
+        if done == first:
             expect_way_back(value, seen, WITHOUT_GRADIENT)
         (gradient,) = torch.autograd.grad(value, canvas.learnt)  # no parameter's .grad is written
         if not gradient.isfinite().all():
             raise no_number(reading.wish)
         history.append(float(value.detach()))
         if gradient.any():
-            canvas.learnt.grad = -gradient
+            canvas.learnt.grad = sign * gradient
             optimizer.step()
         elif (flat := flat + 1) < FLAT:
             canvas.amplify(LOUDER)
@@ -106,9 +137,10 @@ def climb(reading: Reading, canvas: Canvas, method: Method, generator: torch.Gen
             raise ValueError(f"{reading.wish.called} is moved by nothing: its gradient was zero everywhere "
                              f"for {FLAT} pictures of noise, ever stronger. It may be dead (always 0 behind "
                              "a ReLU); another seed begins with other noise.")
-        if heard.step(done, steps, canvas):
+        if heard.step(done, steps, history[-1], canvas):
             break
-    return history
+    learnt, averages = canvas.learnt.detach().clone(), copy.deepcopy(optimizer.state_dict())
+    return Sofar(learnt, averages, generator.get_state(), history)
 
 
 def no_number(wish: Wish) -> ValueError:

@@ -22,16 +22,27 @@ AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.694
 VARIANCES = (0.2175, 0.0188, 0.0045)
 START = 0.01  # deviation of the seeded noise that it begins with: hardly any contrast
 CONTRAST = 0.25  # of one step in a wave's strength
+EDGE = 1 / 510  # half a step of an 8-bit picture: nearer to black or white no pixel of a photo begins
 FALL = 1.25  # how much less a step counts in shorter waves; 1 is as in photos, and leaves a mesh of dots
 
 
 class Canvas:
-    """A picture [1, C, H, W] in 0..1, and what is learnt of it. shape: (C, H, W)"""
+    """A picture [1, C, H, W] in 0..1, and what is learnt of it.
 
-    def __init__(self, shape: tuple[int, int, int], generator: torch.Generator):
+    shape: (C, H, W);  photo: pixels [C, H, W] in 0..1 to begin with in place of noise
+    """
+
+    def __init__(self, shape: tuple[int, int, int], generator: torch.Generator, photo: Tensor | None = None):
         self.channels, self.height, self.width = shape
-        noise = torch.randn(self.learnt_shape(), generator=generator, dtype=torch.float32)
-        self.learnt = (START * noise).requires_grad_()
+        if photo is None:
+            noise = torch.randn(self.learnt_shape(), generator=generator, dtype=torch.float32)
+            self.learnt = (START * noise).requires_grad_()
+        else:
+            self.learnt = self.learnt_of(photo).requires_grad_()
+
+    def learnt_of(self, photo: Tensor) -> Tensor:
+        """What is learnt where the picture is this one [C, H, W]."""
+        raise NotImplementedError(f"{type(self).__name__} must define learnt_of")
 
     def learnt_shape(self) -> tuple[int, ...]:
         raise NotImplementedError(f"{type(self).__name__} must define learnt_shape")
@@ -52,6 +63,9 @@ class Pixels(Canvas):
     def learnt_shape(self) -> tuple[int, ...]:
         return self.channels, self.height, self.width
 
+    def learnt_of(self, photo: Tensor) -> Tensor:
+        return photo.logit(eps=EDGE)
+
     def picture(self) -> Tensor:
         return self.learnt.sigmoid()[None]
 
@@ -59,17 +73,22 @@ class Pixels(Canvas):
 class Waves(Canvas):
     """The strengths of its waves [C, H, W // 2 + 1, 2], real and imaginary part, in independent colours."""
 
-    def __init__(self, shape: tuple[int, int, int], generator: torch.Generator):
-        super().__init__(shape, generator)
+    def __init__(self, shape: tuple[int, int, int], generator: torch.Generator, photo: Tensor | None = None):
+        _, self.height, self.width = shape
         down = torch.fft.fftfreq(self.height, dtype=torch.float32)[:, None]
         across = torch.fft.rfftfreq(self.width, dtype=torch.float32)[None]
         frequency = (down**2 + across**2).sqrt()  # in waves a pixel
         longest = max(self.height, self.width)
         self.weight = longest * (longest * frequency).clamp_min(1) ** -FALL
-        self.colours = colours(self.channels)
+        self.colours = colours(shape[0])
+        super().__init__(shape, generator, photo)
 
     def learnt_shape(self) -> tuple[int, ...]:
         return self.channels, self.height, self.width // 2 + 1, 2
+
+    def learnt_of(self, photo: Tensor) -> Tensor:
+        apart = torch.einsum("oc,chw->ohw", torch.linalg.inv(self.colours), photo.logit(eps=EDGE))
+        return torch.view_as_real(torch.fft.rfft2(apart / CONTRAST, norm="ortho") / self.weight).contiguous()
 
     def picture(self) -> Tensor:
         spectrum = torch.view_as_complex(self.learnt) * self.weight

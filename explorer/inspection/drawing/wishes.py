@@ -17,7 +17,7 @@ class Wish(Protocol):
     """What is to grow.
 
     model: the network that is asked;  words: what is drawn for;  measure: what `value` is;  called: how a
-    sentence about that begins
+    sentence about that begins;  falls: whether it is to fall instead, as a loss
     """
 
     @property
@@ -28,6 +28,8 @@ class Wish(Protocol):
     def measure(self) -> str: ...
     @property
     def called(self) -> str: ...
+    @property
+    def falls(self) -> bool: ...
 
     def value(self, inputs: Tensor) -> Tensor:
         """Inputs of a pass [1, C, H, W] -> a number that leads back to them."""
@@ -41,6 +43,7 @@ class ClassWish:
     model: VisionModel
     outputs: Outputs
     index: int
+    falls = False
 
     @property
     def label(self) -> str:
@@ -76,6 +79,7 @@ class ChannelWish:
 
     source: Source
     channel: int
+    falls = False
 
     @property
     def model(self) -> VisionModel:

@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.lifetime import close_whole
+from explorer.widgets.panels.draw.panel import DrawPanel
 from explorer.widgets.panels.explain.asking import labels_of
 from explorer.widgets.panels.explain.tab import ExplainTab
 from explorer.widgets.panels.flowing import stride_of
@@ -19,7 +20,8 @@ from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.session import ExplorerError, Session
 from explorer.widgets.wishes import in_a_word
 
-TWICE = {"Feature maps": StagesPanel, "Explain": ExplainTab}  # tabs in which the second model stands too
+#: Tabs in which the second model stands too.
+TWICE = {"Feature maps": StagesPanel, "Explain": ExplainTab, "Draw": DrawPanel}
 
 
 class Pair(W.Box):

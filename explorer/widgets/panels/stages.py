@@ -49,6 +49,7 @@ class StagesPanel(Panel):
         self.when(self.stage, self._chosen)
         self.mosaic.observe(self._recoloured, ["sort", "scale", "colormap", "selected"])
         self.mosaic.on_cell(lambda *cell: self.tell(self._ask_about, *cell))
+        self.mosaic.observe(self._enlarged, "selected")
 
     def _recoloured(self, _change=None) -> None:
         self.number.view.colormap = self.mosaic.colormap
@@ -58,6 +59,10 @@ class StagesPanel(Panel):
         """A click on a cell of the enlarged channel: how is its number computed?"""
         if self.stage.value:
             self.number.explain(self.stage.value, channel, row, column)
+
+    def _enlarged(self, change: Any) -> None:
+        """The session knows which channel is in front, too."""
+        self.session.channel = change["new"]
 
     def _chosen(self) -> None:
         """The session knows which stage is in front: what else shows it follows."""
