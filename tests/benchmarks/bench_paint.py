@@ -6,8 +6,8 @@
 A click on a photo, and one on "Open with trained weights". The page's own clock runs from the click to the
 first frame drawn after everything in sight shows the new answer: the answers, the photo as the network sees
 it, the maps of the stages on the way, and the feature maps below. The cold start runs from a fresh kernel's
-first cell, `import explorer` included, to the first answers on the screen. The kernel says when the click arrived and when it had told the page
-everything, by the same computer's clock; medians.
+first cell, `import explorer` included, to the first answers on the screen. The kernel says when the click
+arrived and when it had told the page everything, by the same computer's clock; medians.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def notebook(cell: str = CELL.format(model=MODELS[0]), ready: str = ".vx-answer"
              more: Sequence[str] = ()):
     """A page of JupyterLab with a dashboard in it, as the browser tests have it.
 
-    more: arguments for Chromium. `lab.traffic` and `lab.asked` fill with the bytes of each message to the page
-    and from it.
+    more: arguments for Chromium. `lab.traffic` and `lab.asked` fill with the bytes of each message to the
+    page and from it.
     """
     from playwright.sync_api import sync_playwright
 
@@ -250,7 +250,8 @@ def main() -> None:
     photo = rows["photo click"]
     bare = photo["network"]
     more = photo["painted"] - 1.5 * bare
-    print(f"photo click: {photo['painted'] / bare:.1f} bare passes of {bare:.0f} ms, or 1.5 and {more:.0f} ms")
+    passes = photo["painted"] / bare
+    print(f"photo click: {passes:.1f} bare passes of {bare:.0f} ms, or 1.5 and {more:.0f} ms")
     print(f"cold start: {cold:.0f} ms, {cold / bare:.0f} bare passes")
 
 

@@ -379,17 +379,17 @@ def test_skip_connections_are_edges_beside_a_longer_way():
 
 
 @pytest.mark.parametrize("kind, sort", [
-    ("Conv2dSame", "convolution"), ("BatchNormAct2d", "normalisation"), ("ReLU", "activation"), ("Linear", "linear"),
-    ("MaxPool2d", "pooling"), ("softmax", "activation"), ("Attention", "attention"), ("Upsample", "resampling"),
-    ("Whatever", "other"),
+    ("Conv2dSame", "convolution"), ("BatchNormAct2d", "normalisation"), ("ReLU", "activation"),
+    ("Linear", "linear"), ("MaxPool2d", "pooling"), ("softmax", "activation"), ("Attention", "attention"),
+    ("Upsample", "resampling"), ("Whatever", "other"),
 ])
 def test_what_a_node_does_is_known_by_its_class(kind, sort):
     assert Node("a", kind).sort == sort
 
 
 def test_blocks_and_operations_are_told_from_modules():
-    assert Node("a", "ConvNeXtStage", opens=True).sort == "block" and Node("a", "BatchNormAct2d", opens=True).sort \
-        == "normalisation"
+    assert Node("a", "ConvNeXtStage", opens=True).sort == "block"
+    assert Node("a", "BatchNormAct2d", opens=True).sort == "normalisation"
     assert Node("a/add", "add", operation=True).sort == "operation" and Node(INPUT, "input").sort == "data"
 
 

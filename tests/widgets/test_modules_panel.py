@@ -1,4 +1,4 @@
-"""The tab "Modules": the graph opens and closes, it and the tree follow each other, a module shows its maps."""
+"""The tab "Modules": the graph opens and closes, the tree follows it, a module shows its maps."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def test_a_click_shows_the_maps_of_any_module(panel):
     given.every.value = True
     assert given.mosaic.shown_channels == 64
     given.every.value = False
-    assert 'explorer.look(model, photo, at=["conv1"])' in given.code() and 'seen.mosaic("conv1"' in given.code()
+    assert 'explorer.look(model, photo, at=["conv1"])' in given.code()
+    assert 'seen.mosaic("conv1"' in given.code()
     assert "explorer.graph(model)" in panel.graph.code()
     assert given.exported().startswith(b"\x89PNG") and "conv1" in given.heading()
 
@@ -136,9 +137,11 @@ def test_what_the_graph_exports_holds_names_shapes_and_pictures(panel):
 
 
 @pytest.mark.parametrize("message", [
-    {"kind": "open"}, {"kind": "open", "path": "nowhere", "opened": True}, {"kind": "open", "path": ["conv1"]},
+    {"kind": "open"}, {"kind": "open", "path": "nowhere", "opened": True},
+    {"kind": "open", "path": ["conv1"]},
     {"kind": "open", "path": "conv1", "opened": True}, {"kind": "open", "path": "layer2", "opened": "yes"},
-    {"kind": "choose", "key": "selected", "value": "nowhere"}, {"kind": "choose", "key": "selected", "value": 3},
+    {"kind": "choose", "key": "selected", "value": "nowhere"},
+    {"kind": "choose", "key": "selected", "value": 3},
     {"kind": "choose", "key": "_drawing", "value": {}}, {"kind": "dance"},
 ])
 def test_strange_messages_change_nothing(panel, message):
@@ -185,7 +188,8 @@ def test_a_network_that_decides_by_its_numbers_is_drawn_as_it_ran():
 def test_tokens_go_back_to_their_places_and_the_rest_is_named():
     tokens = torch.arange(17 * 3.0).reshape(17, 3)
     found = drawable(tokens)
-    assert found.maps.shape == (3, 4, 4) and found.maps[1, 0, 2] == tokens[3, 1] and "without the 1" in found.words
+    assert found.maps.shape == (3, 4, 4) and found.maps[1, 0, 2] == tokens[3, 1]
+    assert "without the 1" in found.words
     assert drawable(torch.ones(7, 3)).maps.shape == (1, 7, 3)
     assert drawable(torch.ones(5)).maps.shape == (5, 1, 1) and "vector" in drawable(torch.ones(5)).words
     assert drawable(torch.ones(2, 3, 4, 5)).maps.shape == (6, 4, 5)
@@ -195,8 +199,9 @@ def test_tokens_go_back_to_their_places_and_the_rest_is_named():
 
 
 @pytest.mark.parametrize("shape, wanted", [
-    ((1, 8, 7, 7), True), ((1, 7, 7, 8), True), ((1, 8, 1, 1), False), ((1, 1000), False), ((1, 50, 64), True),
-    ((64, 49, 96), False), ((1, 64, 49, 96), False), ([(1, 8, 7, 7)], False), (None, False),
+    ((1, 8, 7, 7), True), ((1, 7, 7, 8), True), ((1, 8, 1, 1), False), ((1, 1000), False),
+    ((1, 50, 64), True), ((64, 49, 96), False), ((1, 64, 49, 96), False), ([(1, 8, 7, 7)], False),
+    (None, False),
 ])
 def test_only_what_has_places_gets_a_small_picture(shape, wanted):
     assert gives_maps((224, 224), Node("a", "Conv2d", shape=shape)) is wanted

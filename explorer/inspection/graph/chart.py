@@ -21,7 +21,8 @@ COLOURS = {
 
 def graph_figure(layout: Layout, pictures: Mapping[str, bytes] | None = None, *, title: str = ""
                  ) -> Any:
-    """The drawing as a matplotlib Figure. Colours are those of what each node does; skip connections are blue.
+    """The drawing as a matplotlib Figure. Colours are those of what each node does; skip connections are
+    blue.
 
     pictures: small PNGs for the boxes that have room for one, by the paths of their nodes
     """
@@ -34,7 +35,8 @@ def graph_figure(layout: Layout, pictures: Mapping[str, bytes] | None = None, *,
     place.set_axis_off()
     for box in layout.boxes:
         _box(place, box, (pictures or {}).get(box.node.path) if box.pictured else None)
-    place.set(xlim=(-12, layout.width + 12), ylim=(layout.height + 12, -12), aspect="auto")  # as before pictures
+    # as before pictures
+    place.set(xlim=(-12, layout.width + 12), ylim=(layout.height + 12, -12), aspect="auto")
     for wire in layout.wires:
         _wire(place, wire)
     for x, y, text in labels_of(layout.wires):

@@ -34,8 +34,8 @@ def find_modules(model: nn.Module, names: Sequence[str] | str) -> list[tuple[str
 @contextmanager
 def keeping(model: Any, chosen: Sequence[tuple[str, Turn]]
             ) -> Iterator[Callable[[tuple[int, int]], dict[str, Tensor]]]:
-    """For the `with` block, what chosen modules give is kept; yields what hands it over, by name, and wants to
-    know how high and wide the network's input was: a network for masks reads each photo in its own shape.
+    """For the `with` block, what chosen modules give is kept; yields what hands it over, by name, and wants
+    to know how high and wide the network's input was: a network for masks reads each photo in its own shape.
 
     A map is [C, H, W], whichever way it lies in the network; tokens are [N, C] and a vector is [C], of the
     first photo. That raises ValueError for a module that did not run, or gave no tensor.

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 
 class GraphView(ExplorerPart, files="graph_view"):
-    """Boxes in their places. A click (or Enter) selects one, its + or a double click (Enter, Escape) opens and
-    closes a block; wheel with Ctrl, buttons and keys zoom; a pointer that drags the ground moves it.
+    """Boxes in their places. A click (or Enter) selects one, its + or a double click (Enter, Escape) opens
+    and closes a block; wheel with Ctrl, buttons and keys zoom; a pointer that drags the ground moves it.
 
     ``selected``: the path of the selected node, "" for none; it may be one that is not drawn at the moment.
     ``show``, ``picture`` and ``say`` may be called from any thread.
@@ -65,7 +65,8 @@ class GraphView(ExplorerPart, files="graph_view"):
         sizes = [len(data) for data in pictures.values()]
         with self._lock:
             if not self._closed:
-                self._pictures = {"paths": list(pictures), "sizes": sizes, "data": b"".join(pictures.values())}
+                data = b"".join(pictures.values())
+                self._pictures = {"paths": list(pictures), "sizes": sizes, "data": data}
 
     def on_open(self, callback: Callable[[str, bool], None]) -> None:
         """Call ``callback(path, opened)`` when the reader opens a block, or closes one."""
@@ -106,7 +107,8 @@ def _box_facts(box: Placed, fixed: Collection[str]) -> dict[str, Any]:
         "path": node.path, "parent": node.parent, "sort": node.sort, "x": round(box.x, 1),
         "y": round(box.y, 1), "width": round(box.width, 1), "height": round(box.height, 1),
         "depth": box.depth, "name": name, "about": "".join(about[:1]), "facts": facts(node),
-        "times": node.times, "members": node.members, "opened": box.opened, "opens": node.opens and node.path not in fixed,
+        "times": node.times, "members": node.members, "opened": box.opened,
+        "opens": node.opens and node.path not in fixed,
         "pictured": box.pictured,
     }
 

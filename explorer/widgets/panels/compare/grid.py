@@ -121,7 +121,7 @@ class DisagreementsPanel(Panel):
         self._offer()
 
     def _quick(self, wish: Wish) -> Wish | None:
-        """The wish, or as many of its first photos as take no longer than a reader waits; None for too few."""
+        """The wish, or as many of its first photos as take no longer than a reader waits; None: too few."""
         seconds = self._seconds(wish)
         if seconds is None or not_here(wish.names):
             return None
@@ -285,7 +285,8 @@ class DisagreementsPanel(Panel):
     def _about(self) -> str:
         assert self.shown is not None
         found, wish = self.shown.found, self.shown.wish
-        part = f"The first {wish.count} of {len(wish.gallery)} photos." if wish.count < len(wish.gallery) else ""
+        total = len(wish.gallery)
+        part = f"The first {wish.count} of {total} photos." if wish.count < total else ""
         known = sum(bool(row.truth) for row in found)
         judged = f"✓ and ✗ where the class of a photo is known: {known} of {len(found)}." if known else ""
         opens = "A click on a photo shows it in all panels."

@@ -33,7 +33,7 @@ UNEXPECTED = "What this module gives could not be shown ({problem})."
 
 @dataclass(frozen=True)
 class Given:
-    """What a module gave. seen: the look that kept it;  shown: the same as maps;  ran: what it was asked of"""
+    """What a module gave. seen: the look that kept it;  shown: it as maps;  ran: what it was asked of"""
 
     path: str
     seen: Look
@@ -69,7 +69,8 @@ class GivenPanel(Panel):
     def choose(self, path: str, wiring: Graph | None, node: Node | None) -> None:
         """Another module is selected; "" for none.
 
-        wiring: the network's graph, None while there is none;  node: what it knows of the module, folded perhaps
+        wiring: the network's graph, None while there is none
+        node:   what it knows of the module, folded perhaps
         """
         with self.session.lock:
             self.path, self.wiring, self.node = path, wiring, node
@@ -97,16 +98,16 @@ class GivenPanel(Panel):
         if self.wiring is None or self.path == INPUT:
             return ""
         if node is None:
-            return (f"{escape(self.path)} is not called in this pass: either it only holds others, which are called "
-                    "one by one, or this network does without it. Select a module in it.")
+            return (f"{escape(self.path)} is not called in this pass: either it only holds others, which are "
+                    "called one by one, or this network does without it. Select a module in it.")
         if self.path == OUTPUT:
             return "These are the answers of the network: they stand above, beside the photo."
         if node.operation:
-            return (f"{escape(node.name)} is an operation between modules, and has no name of its own to look at: select "
-                    "what it reads, or what reads it.")
+            return (f"{escape(node.name)} is an operation between modules, and has no name of its own to "
+                    "look at: select what it reads, or what reads it.")
         if not isinstance(node.shape, tuple):
-            return (f"{escape(self.path)} gives {node.shape_text or 'no tensor'}, and no single tensor: open it, and "
-                    "select a module in it.")
+            return (f"{escape(self.path)} gives {node.shape_text or 'no tensor'}, and no single tensor: open "
+                    "it, and select a module in it.")
         return ""
 
     def _say(self, text: str) -> None:
@@ -134,7 +135,8 @@ class GivenPanel(Panel):
         self.every.layout.display = "none" if few else ""
         self.every.description = f"all {len(maps):,} channels"
         self.mosaic.layout.display = ""
-        self.mosaic.show(maps[shown], title=self.given.path.removeprefix("/"), total=len(maps), channels=shown)
+        title = self.given.path.removeprefix("/")
+        self.mosaic.show(maps[shown], title=title, total=len(maps), channels=shown)
 
     # --- code and figure ------------------------------------------------------------------------------
 
@@ -149,12 +151,14 @@ class GivenPanel(Panel):
         lines = [*given.ran.setup, f"seen = {at}"]
         if given.seen.modules[given.path].ndim != 3:
             return "\n".join([*lines, kept])
-        return "\n".join([*lines, f"{kept}.shape", call("seen.mosaic", literal(given.path), options=self._options())])
+        drawn = call("seen.mosaic", literal(given.path), options=self._options())
+        return "\n".join([*lines, f"{kept}.shape", drawn])
 
     def _options(self) -> dict[str, Any]:
         view = self.mosaic
         options = {"sort": view.sort, "scale": view.scale, "colormap": view.colormap}
-        return options | ({"limit": view.shown_channels} if view.shown_channels < len(self.given.shown.maps) else {})
+        part = view.shown_channels < len(self.given.shown.maps)
+        return options | ({"limit": view.shown_channels} if part else {})
 
     def figure(self) -> Any:
         from explorer.display.draw import mosaic
@@ -174,7 +178,8 @@ class GivenPanel(Panel):
         if self.given is None:
             return super().caption()
         note = self.mosaic.note
-        return f"{self.given.ran.about} {self.given.shown.words} {note[:1].upper()}{note[1:]}.".replace("  ", " ")
+        parts = (self.given.ran.about, self.given.shown.words, f"{note[:1].upper()}{note[1:]}.")
+        return " ".join(filter(None, parts))
 
     def forget(self) -> None:
         self.given = self._asked = self.node = self.wiring = None

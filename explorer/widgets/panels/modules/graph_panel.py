@@ -157,7 +157,8 @@ class GraphPanel(Panel):
         if self.drawn is None:
             return ""
         lines = ["import explorer", "", *model_lines(self.session), "wiring = explorer.graph(model)"]
-        opened = call("wiring.as_text", options={"open": list(self.drawn.opened)} if self.drawn.opened else {})
+        options = {"open": list(self.drawn.opened)} if self.drawn.opened else {}
+        opened = call("wiring.as_text", options=options)
         return "\n".join([*lines, f"print({opened})", "wiring  # its upper level as a drawing"])
 
     def figure(self) -> Any:
@@ -198,8 +199,9 @@ def _laid_out(wiring: Graph, opened: tuple[str, ...], before: Drawn | None, _job
 
 def _said(wiring: Graph, layout: Layout) -> str:
     """How it came about, and what is left out."""
-    how = "Followed through one pass" if wiring.measured_on == "meta" else \
-        f"Followed through one pass on {wiring.measured_on}, of a black photo: it can't be run without numbers"
+    how = "Followed through one pass"
+    if wiring.measured_on != "meta":
+        how += f" on {wiring.measured_on}, of a black photo: it can't be run without numbers"
     parts = [f"{how}; repeats are folded (× 6)." if any(box.node.times > 1 for box in layout.boxes)
              else f"{how}."]
     parents = [box.node.parent for box in layout.boxes]

@@ -46,7 +46,7 @@ class ModulesPanel(Panel):
     def wait(self, timeout: float | None = 120) -> bool:
         return all(panel.wait(timeout) for panel in (self.graph, self.given)) and super().wait(timeout)
 
-    # --- what is selected, in the tree and in the graph ------------------------------------------------------
+    # --- what is selected, in the tree and in the graph -----------------------------------------------------
 
     def _in_tree(self) -> None:
         """A module was selected in the tree: the graph opens at it."""
@@ -130,5 +130,5 @@ class ModulesPanel(Panel):
 
 
 def module_of(path: str) -> str:
-    """The dotted path of the module that a node of the graph is a call of; "" of an operation and the like."""
+    """The dotted path of the module that a node of the graph is a call of; "" of an operation and so on."""
     return "" if "/" in path else path.partition(":")[0]

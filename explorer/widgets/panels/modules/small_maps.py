@@ -1,4 +1,4 @@
-"""What a module gave for a photo, as maps [C, H, W] to be drawn, and the small pictures in a graph's boxes."""
+"""What a module gave for a photo, as maps [C, H, W] to be drawn, and the small pictures in graphs' boxes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Drawable:
 
 
 def grid_of(tokens: int) -> tuple[int, int] | None:
-    """(side of a square of places, tokens in front of them) of a row of tokens; None where it is no square."""
+    """(side of a square of places, tokens in front of them) of a row of tokens; None: it is no square."""
     for prefix in PREFIXES:
         side = math.isqrt(max(0, tokens - prefix))
         if side > 2 and side * side == tokens - prefix:
@@ -50,8 +50,9 @@ def drawable(given: Tensor, *, places: bool = True) -> Drawable:
     numbers = given.float().numpy()
     if numbers.ndim == 3:
         count, high, wide = numbers.shape
-        return Drawable(numbers, "" if places else f"{count} sheets of {high} × {wide} numbers, a picture each: "
-                                                   "their rows and columns are no places of the photo.")
+        words = (f"{count} sheets of {high} × {wide} numbers, a picture each: "
+                 "their rows and columns are no places of the photo.")
+        return Drawable(numbers, "" if places else words)
     if numbers.ndim == 2:
         tokens, width = numbers.shape
         if (grid := grid_of(tokens)) is not None:
@@ -60,12 +61,13 @@ def drawable(given: Tensor, *, places: bool = True) -> Drawable:
             return Drawable(numbers[prefix:].T.reshape(width, side, side),
                             f"{tokens} tokens{rest}, as {side} × {side} places: a picture for each of their "
                             f"{width} numbers.")
-        return Drawable(numbers[None], f"{tokens} rows of {width} numbers, in one picture: they are no places "
-                                       "of the photo.")
+        words = f"{tokens} rows of {width} numbers, in one picture: they are no places of the photo."
+        return Drawable(numbers[None], words)
     if numbers.ndim > 3:
         first = numbers.reshape(-1, *numbers.shape[-2:])
-        return Drawable(first, f"Numbers of shape {' × '.join(map(str, numbers.shape))}: a picture for each of "
-                               f"the {len(first)} sheets of {first.shape[1]} × {first.shape[2]}.")
+        shape, sheet = (" × ".join(map(str, one)) for one in (numbers.shape, first.shape[1:]))
+        words = f"Numbers of shape {shape}: a picture for each of the {len(first)} sheets of {sheet}."
+        return Drawable(first, words)
     values = numbers.reshape(-1, 1, 1)
     return Drawable(values, "A vector: one value each, no places of the photo.")
 
