@@ -193,8 +193,8 @@ def _tile(codes: np.ndarray, columns: int | None, gap: int) -> np.ndarray:
 
 
 def shrunk(maps: Any, cell: int) -> np.ndarray:
-    """Maps [C, H, W] as means of square blocks, so that no side is longer than `cell`; at the edges blocks may
-    be smaller.
+    """Maps [C, H, W] as means of square blocks, so that no side is longer than `cell`; at the edges blocks
+    may be smaller.
     """
     maps = as_maps(maps)
     if cell < 1:

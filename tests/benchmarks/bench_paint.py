@@ -126,8 +126,8 @@ def notebook(cell: str = CELL.format(model=MODELS[0]), ready: str = ".vx-predict
              more: Sequence[str] = ()):
     """A page of JupyterLab with a dashboard in it, as the browser tests have it.
 
-    more: arguments for Chromium. `lab.traffic` and `lab.asked` fill with the bytes of each message to the page
-    and from it.
+    more: arguments for Chromium. `lab.traffic` and `lab.asked` fill with the bytes of each message to the
+    page and from it.
     """
     from playwright.sync_api import sync_playwright
 

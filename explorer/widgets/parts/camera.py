@@ -1,9 +1,9 @@
-"""The reader's camera: small frames to Python, the newest only, and what Python says of them over the picture.
+"""The reader's camera: small frames to Python, the newest only, and Python's answers over the picture.
 
-The browser scales each frame to about what a network reads and codes it as JPEG. It sends the next one when the
-answer to the last has been painted, or when none came for a while: so never more than one waits, however slow
-Python is. Frames and answers are messages, not state: nothing of them is kept, saved with the notebook, or sent
-to a page that is loaded later.
+The browser scales each frame to about what a network reads and codes it as JPEG. It sends the next one when
+the answer to the last has been painted, or when none came for a while: so few wait, however slow Python is.
+Frames and answers are messages, not state: nothing of them is kept, saved with the notebook, or sent to a
+page that is loaded later.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Camera(ExplorerPart, files="camera"):
     ``live``:     whether frames are wanted; without it the camera only shows, and freezes
     ``pace``:     frames a second that are sent at most
     ``facing``:   the camera that is asked for first, "user" (towards the reader) or "environment"
-    ``mirrored``: whether it is shown as in a mirror; frames are never mirrored, so that writing stays readable
+    ``mirrored``: whether it is shown as in a mirror; frames never are, so that writing stays readable
     ``hint``:     a line beside the button while the camera is off
     ``state``:    one of `STATES`, and ``reflects``: whether the picture is shown mirrored now; read them
 

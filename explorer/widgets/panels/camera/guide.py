@@ -9,8 +9,8 @@ GUIDE = """
     among them. A frozen frame becomes the photo, and all tabs look at it.</p>
     <p><b>Try.</b> Hold something before the camera, turn it, come nearer, cover a part of it; click an answer
     and watch where it comes from; show a picture on your phone.</p>
-    <p><b>What it does not prove.</b> Answers flicker: a network sees each frame alone and knows nothing of the
-    one before, and small shifts are enough to change its mind (<a
+    <p><b>What it does not prove.</b> Answers flicker: a network sees each frame alone and knows nothing of
+    the one before, and small shifts are enough to change its mind (<a
     href="https://arxiv.org/abs/1805.12177">Azulay and Weiss, 2019: Why do deep convolutional networks
     generalize so poorly to small image transformations?</a>). A webcam's light, blur and backgrounds are not
     those of the photos that it learned from, and what is none of its classes gets one all the same: people

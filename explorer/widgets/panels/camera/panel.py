@@ -196,7 +196,8 @@ class CameraPanel(Panel):
         if other:
             self._show_pin()
             self.changed()
-        facts = f"{1000 * seen.seconds:.0f} in Python, {1000 * look.timing['forward']:.0f} of it in the network"
+        all_of_it, network = (f"{1000 * taken:.0f}" for taken in (seen.seconds, look.timing["forward"]))
+        facts = f"{all_of_it} in Python, {network} of it in the network"
         if heat is None:
             self.view.answer(number, facts=facts)
         else:
@@ -291,7 +292,8 @@ class CameraPanel(Panel):
             return super().caption()
         look, heat = self.shown.look, self.shown.heat
         said = ", ".join(f"{one.label} {one.text}" for one in look.predictions[:3])
-        parts = [f"{look.model_name}: a frame of the camera, {look.image.width} × {look.image.height} pixels."]
+        size = " × ".join(map(str, look.image.size))
+        parts = [f"{look.model_name}: a frame of the camera, {size} pixels."]
         parts += [f"Predictions: {said}."] if said else []
         if heat is not None:
             parts.append(f"{heat.title}, class {heat.label}, from {heat.stage}; brightest is the map's own "
