@@ -49,7 +49,8 @@ def alone() -> None:
 @contextmanager
 def leaving_one() -> Iterator[None]:
     """Compute with one processor less for the `with` block, in this thread: somebody else on this computer
-    works at the same time, such as the browser that draws what a camera sees. Of one nothing is left. """
+    works at the same time, such as the browser that draws what a camera sees. One is always kept.
+    """
     library = _libgomp()
     if library is None:
         yield

@@ -194,7 +194,8 @@ def _tile(codes: np.ndarray, columns: int | None, gap: int) -> np.ndarray:
 
 def shrunk(maps: Any, cell: int) -> np.ndarray:
     """Maps [C, H, W] as means of square blocks, so that no side is longer than `cell`; at the edges blocks
-    may be smaller. """
+    may be smaller.
+    """
     maps = as_maps(maps)
     if cell < 1:
         raise ValueError(f"cell is {cell}: expected the pixels of one channel's side, 1 or more.")

@@ -1,4 +1,4 @@
-"""The live camera: frames a second from the picture to the answer on the screen, in JupyterLab in Chromium.
+"""The live camera: frames a second from the picture to the answer on the screen, in a real JupyterLab.
 
     pip install "vision-explorer[test]"     # and Chromium: apt-get install chromium
     python tests/benchmarks/bench_camera.py           # --models NAME ..., --seconds 8

@@ -1,9 +1,9 @@
-"""The reader's camera: small frames to Python, the newest only, and what Python says over the picture.
+"""The reader's camera: small frames to Python, the newest only, and Python's answers over the picture.
 
 The browser scales each frame to about what a network reads and codes it as JPEG. It sends the next one when
-the answer to the last has been painted, or when none came for a while: so never more than one waits, however
-slow Python is. Frames and answers are messages, not state: nothing of them is kept, saved with the notebook,
-or sent to a page that is loaded later.
+the answer to the last has been painted, or when none came for a while: so few wait, however slow Python is.
+Frames and answers are messages, not state: nothing of them is kept, saved with the notebook, or sent to a
+page that is loaded later.
 """
 
 from __future__ import annotations

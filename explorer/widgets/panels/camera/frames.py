@@ -132,8 +132,8 @@ def unfit(model: Any) -> str:
 
 class Crew:
     """Whether frames go faster with all processors or with one left to the browser, which draws meanwhile:
-    tried out, and again now and then. A small network on two processors gains by the second, a large one
-    loses. """
+    tried out, and again now and then. A small network on two gains by the second, a large one loses.
+    """
 
     WARM, TRIED, AGAIN = 4, 5, 200  # frames: before the first try, of each way, until the next one
 

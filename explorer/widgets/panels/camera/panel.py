@@ -196,8 +196,8 @@ class CameraPanel(Panel):
         if other:
             self._show_pin()
             self.changed()
-        python, network = 1000 * seen.seconds, 1000 * look.timing["forward"]
-        facts = f"{python:.0f} in Python, {network:.0f} of it in the network"
+        all_of_it, network = (f"{1000 * taken:.0f}" for taken in (seen.seconds, look.timing["forward"]))
+        facts = f"{all_of_it} in Python, {network} of it in the network"
         if heat is None:
             self.view.answer(number, facts=facts)
         else:
@@ -292,7 +292,7 @@ class CameraPanel(Panel):
             return super().caption()
         look, heat = self.shown.look, self.shown.heat
         said = ", ".join(f"{one.label} {one.text}" for one in look.predictions[:3])
-        size = f"{look.image.width} × {look.image.height}"
+        size = " × ".join(map(str, look.image.size))
         parts = [f"{look.model_name}: a frame of the camera, {size} pixels."]
         parts += [f"Predictions: {said}."] if said else []
         if heat is not None:
