@@ -109,23 +109,24 @@ class Dashboard(W.VBox):
         self.images = ImagesPanel(self.session)
         self.predictions = PredictionsPanel(self.session)
         self.working = W.HTML()  # beside the model, where coming and going moves nothing
-        self.status = W.HTML()
-        self.message = W.HTML()
+        plain, style = self.working.layout, self.working.style  # for all: each is a widget of its own
+        self.status, self.message = (W.HTML(layout=plain, style=style) for _ in range(2))
 
         self.second: Beside | None = None  # the second model, where one is beside the first
         self.add_second = W.Button(description="+ second model", layout=self.picker.opener.layout,
                                    tooltip="Choose one in the list, then: Put beside the first")
         self.add_second.add_class("vx-quiet")
-        self.head = W.Box([self.picker.opener, self.add_second, self.working, self.status])
+        self.head = W.Box([self.picker.opener, self.add_second, self.working, self.status], layout=plain)
         self.head.add_class("vx-head")
         self.tabs = W.Tab([panel(self.session) for _, panel in TABS], titles=[title for title, _ in TABS])
         for panel in self.tabs.children:
             setattr(self, called(panel), panel)
-        self.ways = W.VBox([self.predictions])  # a box of its own: what comes into it moves no tabs
-        self.rows = W.VBox([self.picker, self.message, self.images, self.ways, self.tabs])
+        self.ways = W.VBox([self.predictions], layout=plain)  # what comes into it moves no tabs
+        self.rows = W.VBox([self.picker, self.message, self.images, self.ways, self.tabs], layout=plain)
         for rows in (self.ways, self.rows):
             rows.add_class("vx-rows")
-        super().__init__([W.HTML(f"<style>{styles()}</style>"), self.head, self.rows, SliderNames()])
+        sheet = W.HTML(f"<style>{styles()}</style>", layout=plain, style=style)
+        super().__init__([sheet, self.head, self.rows, SliderNames(layout=plain)])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
         self.saved = Saved(self._sessions)  # its picture in the notebook, for where no kernel runs

@@ -65,7 +65,8 @@ def look(
     if chosen := find_modules(model, at):
         with evaluating(model), keeping(model, chosen) as given:
             seen = look_once(model, photo, topk=topk, itself=True)
-            seen.modules = given(tuple(seen.input.shape[-2:]))
+            height, width = seen.input.shape[-2:]
+            seen.modules = given((height, width))
         return seen
     seen = look_once(model, photo, topk=topk)
     get_ready(model, seen)

@@ -36,9 +36,8 @@ class ImagesPanel(Panel):
         Large Scale Visual Recognition Challenge</a>.</p>"""
 
     def __init__(self, session: Session):
-        self.gallery = PhotoGallery()
-        self.input = ImageInput()
         self.note = W.HTML()
+        self.gallery, self.input = PhotoGallery(layout=self.note.layout), ImageInput(layout=self.note.layout)
         self.fold = W.Button(description=OPEN, tooltip="All photos at once, or one row of them",
                              layout=W.Layout(width="auto"))
         self.fold.add_class("vx-open")

@@ -97,10 +97,11 @@ class PredictionsPanel(Panel):
         self._best: list[Prediction] = []          # the answers on the page
         self._reader: Line | None = None           # finds out what the cells of a map read ...
         self._read: Any = None                     # ... of this model, so far
-        self.flow = Flow(lock=session.lock)
-        self.answers = Answers(lock=session.lock)
-        self.meaning, self.notes = W.HTML(), W.HTML()
-        self.steps = W.HTML()
+        plain = W.Layout()                         # of all that always shows: each is a widget of its own
+        self.flow = Flow(lock=session.lock, layout=plain)
+        self.answers = Answers(lock=session.lock, layout=plain)
+        self.meaning = W.HTML(layout=plain)
+        self.notes, self.steps = (W.HTML(layout=plain, style=self.meaning.style) for _ in range(2))
         self.topk = labelled("Show", W.Dropdown, options=[("top 3", 3), ("top 5", 5), ("top 10", 10)],
                              value=5, layout=W.Layout(width="112px"))
         self.logits = W.Checkbox(description="logits", indent=False, layout=W.Layout(width="auto"))
@@ -108,11 +109,12 @@ class PredictionsPanel(Panel):
                                    layout=W.Layout(width="auto"))
         controls = W.HBox([self.topk, self.logits, self.prepared], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
-        right = W.VBox([self.notes, self.answers, self.meaning, controls])
-        row = W.Box([self.flow, right])
+        right = W.VBox([self.notes, self.answers, self.meaning, controls], layout=plain)
+        row = W.Box([self.flow, right], layout=plain)
         row.add_class("vx-way")
         self.body = W.VBox([row, self.steps])
-        self.empty = W.HTML('<span class="vx-soft">Choose a photo: its predictions appear here.</span>')
+        self.empty = W.HTML('<span class="vx-soft">Choose a photo: its predictions appear here.</span>',
+                            style=self.meaning.style)
         super().__init__(session, [self.empty, self.body])
         self.on_choice(self.topk)
         self.on_choice(self.logits)

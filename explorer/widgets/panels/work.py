@@ -10,6 +10,7 @@ import ipywidgets as W
 
 from explorer.display.words import sentence_of
 from explorer.widgets.jobs import Compute, Job, Line, Runner, Show
+from explorer.widgets.lifetime import close_whole
 
 
 def busy_html(doing: str) -> str:
@@ -73,6 +74,11 @@ class Work(Line):
         with self.lock:
             super().drop()
             self._rest()
+
+    def close(self) -> None:
+        """End it, and remove what the reader sees of it, placed in a panel or not."""
+        super().close()
+        close_whole(self.progress, self.message, self.button)
 
     def say(self, text: str, *, wrong: bool = False) -> None:
         """Put a sentence under the controls, in place of the one before; nothing once the panel is closed."""

@@ -24,13 +24,14 @@ class ModulesPanel(Panel):
     guide = TREE
 
     def __init__(self, session: Session):
-        self.tree = ModuleTree()
         self.note = W.HTML()
+        plain = self.note.layout                   # of all that always shows: each is a widget of its own
+        self.tree = ModuleTree(layout=plain)
         self.graph, self.given = GraphPanel(session, self._in_graph), GivenPanel(session)
         self._shown = None
-        beside = W.VBox([self.given, self.note, self.tree])
+        beside = W.VBox([self.given, self.note, self.tree], layout=plain)
         beside.add_class("vx-modules-beside")
-        self.columns = W.Box([self.graph, beside])
+        self.columns = W.Box([self.graph, beside], layout=plain)
         self.columns.add_class("vx-modules")
         super().__init__(session, [self.columns])
         self.children = [self.columns]

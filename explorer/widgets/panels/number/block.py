@@ -68,7 +68,7 @@ class NumberBlock(W.VBox):
         self.stepping = Line(session.jobs, failed=self._failed)
         self.reader = Line(session.jobs)
         self.own_lines = [self.work, self.stepping, self.reader]
-        super().__init__([self.problem, self.view])
+        super().__init__([self.problem, self.view], layout=self.problem.layout)
         self.view.layout.display = "none"
         self.view.on_ask(self._wished)
 
