@@ -229,7 +229,7 @@ def plain(one_lab):
     return one_lab
 
 
-@pytest.mark.parametrize("width", [700, 1280])
+@pytest.mark.parametrize("width", [700, 1280, 1400])
 def test_nothing_is_cut_off_in_a_narrow_or_wide_window(plain, expect, width):
     dashboard = plain.page.locator(".vx-dashboard")
     expect(first_prediction(dashboard)).to_be_visible(timeout=60_000)
@@ -247,3 +247,6 @@ def test_nothing_is_cut_off_in_a_narrow_or_wide_window(plain, expect, width):
           .map(n => n.outerHTML.slice(0, 80));
     }""")
     assert outside == []
+    short = dashboard.locator(".widget-tab .lm-TabBar-tabLabel").evaluate_all(
+        "all => all.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.innerText)")
+    assert short == []
