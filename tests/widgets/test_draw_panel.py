@@ -63,6 +63,7 @@ def test_a_class_is_drawn_with_curve_answers_code_and_figure(dash, panel):
     assert torch.equal(again.pixels, found.pixels)
     assert "12 steps at 32 × 32 pixels, seed 0" in panel.caption() and panel.figure().axes
     assert panel.exported("png")[:4] == b"\x89PNG"
+    assert "<img" in panel.page_html()  # in a snapshot, too, though it is the first
 
 
 def test_a_class_by_name_and_a_wrong_one_is_a_sentence(panel):
@@ -140,13 +141,13 @@ def test_those_before_stay_beside_each_other(dash, panel):
     drawn(panel)
     panel.fields.seed.value = 1
     drawn(panel)
-    (old,) = panel.row.drawings
-    assert old.actions == ("Make it the photo", "Save", "Remove") and panel.before.layout.display == ""
-    panel.row._receive(None, {"kind": "act", "key": old.key, "action": "Make it the photo"}, [])
+    (old,) = panel.before.row.drawings
+    assert old.actions == ("Make it the photo", "Save", "Remove") and panel.before.title.layout.display == ""
+    panel.before.row._receive(None, {"kind": "act", "key": old.key, "action": "Make it the photo"}, [])
     dash.wait()
     assert dash.session.image_name.startswith("Drawn: ") and dash.session.image.size == (32, 32)
-    panel.row._receive(None, {"kind": "act", "key": old.key, "action": "Remove"}, [])
-    assert not panel.row.drawings and panel.before.layout.display == "none"
+    panel.before.row._receive(None, {"kind": "act", "key": old.key, "action": "Remove"}, [])
+    assert not panel.before.row.drawings and panel.before.title.layout.display == "none"
 
 
 def test_strange_messages_change_nothing_and_a_picture_is_saved(panel, monkeypatch):
@@ -168,7 +169,7 @@ def test_another_model_ends_what_was_drawn_and_lets_the_first_go(dash, panel):
     dash.wait()
     assert panel.more.disabled and panel.wanted.model is None and panel.fields.target.options[-1] == "class 1"
     found = drawn(panel)
-    assert found.model_name and len(panel.row.drawings) == 1
+    assert found.model_name and len(panel.before.row.drawings) == 1
 
 
 def test_what_gives_no_numbers_or_no_memory_is_a_sentence(dash, panel, monkeypatch):

@@ -80,7 +80,7 @@ def test_a_method_with_many_passes_says_its_cost_and_waits_for_a_click(panel):
     panel.method.value = "occlusion"
     assert panel.wait()
     assert panel.shown is None and panel.begin.layout.display == "" and "passes" in panel.cost.value
-    panel._options["window"].value = "32"
+    panel.own.fields["window"].value = "32"
     panel.go.click()
     assert panel.wait()
     assert panel.shown.method == "occlusion" and panel.shown.details["window"] == 32
@@ -88,7 +88,7 @@ def test_a_method_with_many_passes_says_its_cost_and_waits_for_a_click(panel):
 
 def test_an_option_that_is_no_number_is_a_sentence(panel):
     panel.method.value = "occlusion"
-    panel._options["window"].value = "wide"
+    panel.own.fields["window"].value = "wide"
     assert panel.wait()
     assert "expected a whole number" in panel.problem.value
 
@@ -105,7 +105,7 @@ def test_stop_ends_a_long_method_with_what_is_done(panel, monkeypatch):
 
     monkeypatch.setattr(Passes, "logits", slow)
     panel.method.value = "occlusion"
-    panel._options["window"].value = "8"
+    panel.own.fields["window"].value = "8"
     panel.go.click()
     assert begun.wait(20)
     assert panel.go.disabled and not panel.stop.disabled
@@ -158,7 +158,7 @@ def test_attention_of_a_network_without_any_is_a_sentence(panel):
 ])
 def test_show_code_gives_the_same_heat_map(panel, choose):
     for name, value in choose.items():
-        control = getattr(panel, name, None) or panel._options[name]
+        control = getattr(panel, name, None) or panel.own.fields[name]
         control.value = value
     if panel.begin.layout.display != "none":
         panel.go.click()
@@ -180,11 +180,11 @@ def test_a_transformers_block_and_head_can_be_chosen(photo):
     panel.build()
     try:
         panel.method.value = "attention"
-        panel._options["head"].value = "2"
-        panel._options["block"].value = "3"
+        panel.own.fields["head"].value = "2"
+        panel.own.fields["block"].value = "3"
         assert panel.wait()
         assert panel.shown is not None and panel.shown.raw.shape == (4, 4), panel.problem.value
-        panel._options["head"].value = "9"
+        panel.own.fields["head"].value = "9"
         assert panel.wait()
         assert "has 3 heads" in panel.problem.value
     finally:

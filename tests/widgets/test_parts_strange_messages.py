@@ -14,11 +14,18 @@ import pytest
 from PIL import Image
 
 from explorer.data.tables import safe_cell
+from explorer.widgets.parts.answer_grid import AnswerGrid, GridCell, GridRow
+from explorer.widgets.parts.answers import Answer as OneAnswer
+from explorer.widgets.parts.answers import Answers
 from explorer.widgets.parts.base import ExplorerPart
 from explorer.widgets.parts.confusion import ConfusionMatrix
+from explorer.widgets.parts.drawings import Drawing, Drawings
 from explorer.widgets.parts.evaluation_card import csv_text
+from explorer.widgets.parts.flow import Flow, Stop
 from explorer.widgets.parts.judged_photos import Answer, JudgedPhotos
+from explorer.widgets.parts.model_chart import ModelChart
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
+from explorer.widgets.parts.photo_ticks import PhotoTicks
 from explorer.widgets.parts.scatter import Scatter
 from explorer.widgets.parts.sort_table import SortTable
 
@@ -30,21 +37,38 @@ STRANGE = [None, True, -1, 1.5, 10**400, -10**400, math.nan, math.inf, "x", "__c
 
 
 def filled(Part: type[ExplorerPart]) -> ExplorerPart:
-    part, photo = Part(), Image.new("RGB", (40, 30))
-    if Part is PhotoOverlay:
-        part.draws, part.choices = True, 2
-        part.show(photo, grid=(2, 3))
-        part.boxes([[0, 0, 9, 9], [5, 5, 30, 20], [1, 1, 2, 2]])
-        part.mask([[0, 1], [1, 1]], names=["sky", "sea"])
-    elif Part is Scatter:
-        part.show([0, 1], [1, 0], labels="ab", group_names=["one"])
-    elif Part is JudgedPhotos:
-        part.show([(b"jpeg", Answer("a", "b", "50 %", False))] * 2)
-    elif Part is ConfusionMatrix:
-        part.show(["a", "b"], [[1, 2], [3, 4]])
-    elif Part is SortTable:
-        part.show([("class", "text"), ("photos", "count")], [["a", 1], ["b", 2]])
+    """A view of two or three things, where it shows any."""
+    part = Part()
+    if Part in FILLED:
+        FILLED[Part](part)
     return part
+
+
+def fill_overlay(part: PhotoOverlay) -> None:
+    part.draws, part.choices = True, 2
+    part.show(Image.new("RGB", (40, 30)), grid=(2, 3))
+    part.boxes([[0, 0, 9, 9], [5, 5, 30, 20], [1, 1, 2, 2]])
+    part.mask([[0, 1], [1, 1]], names=["sky", "sea"])
+
+
+def fill_grid(part: AnswerGrid) -> None:
+    rows = [GridRow(photo, "a", "0.1", 0.1, (GridCell("a"),)) for photo in "ab"]
+    part.show([("one", "red")], rows, [b"jpeg"] * 2)
+
+
+FILLED = {
+    AnswerGrid: fill_grid,
+    Answers: lambda part: part.show([OneAnswer("a", "60 %", 0.6), OneAnswer("b", "40 %", 0.4)]),
+    ConfusionMatrix: lambda part: part.show(["a", "b"], [[1, 2], [3, 4]]),
+    Drawings: lambda part: part.show([Drawing("x", actions=("x", "Save")), Drawing("y")], [b"jpeg"] * 2),
+    Flow: lambda part: part.show([Stop("x", "64 channels", (64, 8, 8), 4, (0, 1), (b"png", b"png"))]),
+    JudgedPhotos: lambda part: part.show([(b"jpeg", Answer("a", "b", "50 %", False))] * 2),
+    ModelChart: lambda part: part.load([("x", 10, 100, 70.0, 224), ("y", 20, None, 80.0, 224)]),
+    PhotoOverlay: fill_overlay,
+    PhotoTicks: lambda part: part.show(["a", "b"], [0]),
+    Scatter: lambda part: part.show([0, 1], [1, 0], labels="ab", group_names=["one"]),
+    SortTable: lambda part: part.show([("class", "text"), ("photos", "count")], [["a", 1], ["b", 2]]),
+}
 
 
 @pytest.mark.parametrize("Part", PARTS)
@@ -62,14 +86,32 @@ def test_no_message_raises_or_breaks_a_promise(sent, Part):
         from_browser(part, message)
     if hasattr(part, "alpha"):
         assert 0 <= part.alpha <= 1
-    if Part in (Scatter, JudgedPhotos):
+    if Part in (AnswerGrid, Scatter, JudgedPhotos):
         assert part.selected < 2
+    if Part is PhotoTicks:
+        assert set(part.value) <= {0, 1}
     if Part is PhotoOverlay:
         if part.box != ():
             left, top, right, bottom = part.box
             assert 0 <= left < right <= 40 and 0 <= top < bottom <= 30
         assert part.place == () or (part.place[0] < 2 and part.place[1] < 3)
         assert len(part.chosen) <= 2 and set(part.chosen) <= {0, 1, 2} and part.isolated in (-1, 0, 1)
+    part.close()
+
+
+@pytest.mark.parametrize("Part, kind, listen, keys, heard", [
+    (AnswerGrid, "pick", "on_pick", ("index",), []),
+    (Answers, "pick", "on_pick", ("index",), []),
+    (Drawings, "act", "on_act", ("key", "action"), [("x", "x")]),
+    (Flow, "open", "on_open", ("name",), [("x",)]),
+    (ModelChart, "pick", "on_pick", ("name",), [("x",)]),
+])
+def test_a_press_on_what_is_not_shown_is_not_heard(sent, Part, kind, listen, keys, heard):
+    part, calls = filled(Part), []
+    getattr(part, listen)(lambda *given: calls.append(given))
+    for value in STRANGE:
+        from_browser(part, {"kind": kind, **dict.fromkeys(keys, value)})
+    assert calls == heard
     part.close()
 
 

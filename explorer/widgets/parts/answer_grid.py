@@ -51,6 +51,12 @@ class AnswerGrid(ExplorerPart, files="answer_grid"):
     _grid = t.Unicode("").tag(sync=True, echo_update=False)
     _pictures = t.Dict().tag(sync=True, echo_update=False)
 
+    @t.validate("selected")
+    def _a_row(self, proposal):
+        if proposal["value"] >= len(self._rows):
+            raise t.TraitError(f"There is no row {proposal['value']}: there are {len(self._rows)}.")
+        return int(proposal["value"])
+
     def __init__(self, **kwargs):
         self._callbacks: list[Callable[[int], None]] = []
         self._rows: tuple[GridRow, ...] = ()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # importing it loads torch
 
     from explorer.inspection.drawing.drawn import DrawnPicture
 
-STEP = 2.5  # of a pass forward, of as many pixels, is what a step takes, where none was measured
 SCARCE = "There is not enough memory to draw this: choose a smaller size, or a smaller model."
 RANDOM = ("This model has random weights: what comes are textures of its architecture, not of anything "
           "that it has learnt.")

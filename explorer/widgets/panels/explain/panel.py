@@ -16,13 +16,14 @@ import ipywidgets as W
 
 from explorer.display.words import sentence_of
 from explorer.widgets.jobs import Job
-from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.explain.asking import asked_by, subjects_of
 from explorer.widgets.panels.explain.beside import QUICK, Strip, others_of
+from explorer.widgets.panels.explain.costing import Cost
 from explorer.widgets.panels.explain.covering import Covering
 from explorer.widgets.panels.explain.guide import GUIDE
-from explorer.widgets.panels.explain.words import control_for, facts_html, method_html, others, value_of
+from explorer.widgets.panels.explain.own_options import OwnOptions
+from explorer.widgets.panels.explain.words import facts_html, method_html, others
 from explorer.widgets.panels.ran import Ran, ran_on
 from explorer.widgets.panels.work import Work
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
@@ -54,9 +55,7 @@ class ExplainPanel(Panel):
         self._look: Look | None = None     # that `shown` was drawn from
         self._filling = False              # controls are being exchanged: no wish of the reader's
         self._usual = "gradcam"            # the method that is taken for this model where nobody asks for one
-        # what a pass of that look's model takes when it is warm
-        self._seconds: tuple[Look | None, float] = (None, 0.0)
-        self._options: dict[str, W.Widget] = {}
+        self.cost: Cost | None = None
         super().__init__(session)
         self.add_class("vx-explain")
 
@@ -68,7 +67,7 @@ class ExplainPanel(Panel):
 
         self.work = self.line(Work, sentence=self._sentence,
                               busy=lambda running: setattr(self.go, "disabled", running))
-        self.timing = self.line()
+        self.cost = Cost(self.session, self.line())
         self.progress, self.problem, self.stop = self.work.progress, self.work.message, self.work.button
         self.view = PhotoOverlay(lock=self.session.lock)
         self.covering = Covering(self.view, self.session.lock)
@@ -77,9 +76,8 @@ class ExplainPanel(Panel):
         self.target = labelled("Class", W.Combobox, layout=wide(), continuous_update=False,
                                ensure_option=False, placeholder="the likeliest; or type a name")
         self.stage = labelled("Stage", W.Dropdown, options=[USUAL], layout=wide())
-        self.own = W.Box()
-        self.own.add_class("vx-fields")
-        self.cost, self.facts, self.beside_note = W.HTML(), W.HTML(), W.HTML()
+        self.own = OwnOptions(self._changed)
+        self.facts, self.beside_note = W.HTML(), W.HTML()
         self.go = W.Button(description="Start", button_style="primary", layout=wide())
         self.go.add_class("vx-open")
         self.stop.add_class("vx-open")
@@ -103,7 +101,7 @@ class ExplainPanel(Panel):
         self.beside.observe(self._changed, "value")
         self.view.observe(lambda _: self.changed(), "alpha")
         self.go.on_click(lambda _: self._ask(asked=True))
-        self._offer_options()
+        self._offer_fields()
 
     # --- what is asked for ------------------------------------------------------------------------------
 
@@ -115,7 +113,8 @@ class ExplainPanel(Panel):
                 self.target.value = self.session.asked_class
             return
         if look is None:
-            self._look, self.shown, self._seconds = None, None, (None, 0.0)
+            self._look = self.shown = None
+            self.cost.forget()
             self.view.clear()
             self.strip.show([], [])
             self.facts.value = '<span class="vx-soft">Choose a photo: the heat map appears here.</span>'
@@ -180,21 +179,15 @@ class ExplainPanel(Panel):
 
     def _changed_method(self, _change: Any = None) -> None:
         with self.session.lock:
-            self._offer_options()
+            self._offer_fields()
         self._changed()
 
-    def _offer_options(self) -> None:
-        """The fields of the chosen method's own options."""
+    def _offer_fields(self) -> None:
+        """Those that count for the chosen method."""
         method = self._method
         self.stage.layout.display = "" if method.needs_stage else "none"
         self.target.layout.display = "" if method.needs_class else "none"
-        old = self.own.children
-        self._options = {name: control_for(name, default) for name, default in method.options.items()
-                         if name not in ("batch_size", "query")}
-        self.own.children = list(self._options.values())
-        close_whole(*old)
-        for control in self._options.values():
-            control.observe(self._changed, "value")
+        self.own.offer(method)
 
     def _changed(self, _change: Any = None) -> None:
         if not self._filling and self.view is not None:
@@ -217,11 +210,7 @@ class ExplainPanel(Panel):
             found |= asked_by(self.target.value, self.session.look)
         if method.needs_stage and self.stage.value != USUAL:
             found["stage"] = self.stage.value
-        for name, control in self._options.items():
-            value = value_of(name, control, method.options[name])
-            if value != method.options[name]:
-                found[name] = value
-        return found
+        return found | self.own.chosen(method)
 
     def _ask(self, *, asked: bool = False) -> None:
         """Draw it if that is quick or was asked for; say otherwise what it would cost."""
@@ -238,15 +227,18 @@ class ExplainPanel(Panel):
                     raise ValueError(f"{why} {others(model)}".strip())
                 own = {name: value for name, value in settings.items() if name in method.options}
                 passes = method.passes(model, **own)
-                seconds = self._seconds[1] if self._seconds[0] is look else look.timing["forward"]
-                cost = method.cost(model, seconds_per_pass=seconds, **own)
+                cost = self.cost.text(method, look, model, own)
             except (ValueError, IndexError) as error:
                 self._nothing()
                 self.work.say(str(error), wrong=True)
-                self.cost.value, self.begin.layout.display = "", "none"
+                self.cost.hide()
+                self.begin.layout.display = "none"
                 return
-            quick = passes <= QUICK  # what it cost stands among the facts then
-            self.cost.value = "" if quick else f'<span class="vx-soft">This takes {escape(cost)}.</span>'
+            quick = passes <= QUICK
+            if quick:
+                self.cost.hide()  # what it cost stands among the facts then
+            else:
+                self.cost.say(method, cost)
             self.begin.layout.display = "none" if quick else ""
             if quick or asked:
                 self.covering.begin()
@@ -255,25 +247,7 @@ class ExplainPanel(Panel):
                 return
             self._nothing()
             self.work.say("")
-            if self._seconds[0] is not look:
-                self.timing.start(partial(self._time_a_pass, look, model),
-                                  partial(self._say_cost, look, model, method, own))
-
-    def _time_a_pass(self, look: Look, model: Any, _job: Job) -> float:
-        """What a pass takes: the look's own may have been its model's first,
-        which takes many times as long.
-        """
-        from explorer.inspection.look.looking import look as look_again
-
-        return min(look.timing["forward"], look_again(model, look.image).timing["forward"])
-
-    def _say_cost(self, look: Look, model: Any, method: Method, own: dict[str, Any], seconds: float) -> None:
-        """Say the cost again, now that it is known what a pass takes."""
-        if look is self.session.look:
-            self._seconds = look, seconds
-            if method is self._method and self.cost.value:
-                cost = method.cost(model, seconds_per_pass=seconds, **own)
-                self.cost.value = f'<span class="vx-soft">This takes {escape(cost)}.</span>'
+            self.cost.measure(method, look, model, own)
 
     def _nothing(self) -> None:
         """The photo alone."""
@@ -362,7 +336,9 @@ class ExplainPanel(Panel):
         return super().heading() if self.shown is None else f"{self.called}: {self.ran.model_name}"
 
     def forget(self) -> None:
-        self.shown, self._look, self._seconds = None, None, (None, 0.0)
+        self.shown = self._look = None
+        if self.cost is not None:
+            self.cost.forget()
 
 
 def _offered(look: Look) -> tuple[Any, ...]:

@@ -1,51 +1,16 @@
-"""The fields for the options of a method of explanation, and what is said of it and of a heat map."""
+"""What is said of a method of explanation, and of a heat map."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as W
-
-from explorer.widgets.panels.base import labelled
 from explorer.widgets.panels.work import notes_html
 
 if TYPE_CHECKING:
     from explorer.inspection.attribution.methods import Method
     from explorer.inspection.attribution.result import Attribution
     from explorer.inspection.look.result import Look
-
-
-def control_for(name: str, default: Any) -> W.Widget:
-    """A field for one option of a method."""
-    words = {"block": "Block", "head": "Head", "channels": "Channels", "window": "Square", "stride": "Step"}
-    title = words.get(name, name.replace("_", " ").capitalize())
-    hints = {"block": "-1: the last", "head": "all, their mean", "channels": "all",
-             "window": "an eighth of the side", "stride": "half a square"}
-    if isinstance(default, str):
-        from explorer.inspection.attribution.gradients import FILLS
-
-        return labelled(title, W.Dropdown, options=list(FILLS), value=default, layout=W.Layout(width="auto"))
-    return labelled(title, W.Text, value="", continuous_update=False, layout=W.Layout(width="auto"),
-                    placeholder=hints.get(name, f"{default}"), tooltip=f"Usual: {hints.get(name, default)}")
-
-
-def value_of(name: str, control: W.Widget, default: Any) -> Any:
-    """What is typed, as a number of the default's kind; the default where nothing is.
-    Raises ValueError for no number.
-    """
-    if isinstance(default, str):
-        return control.value
-    text = control.value.strip()
-    if not text:
-        return default
-    whole = not isinstance(default, float)
-    try:
-        return int(text) if whole else float(text)
-    except ValueError:
-        kind = "a whole number" if whole else "a number"
-        raise ValueError(f"{control.description} is {text!r}: expected {kind}, or nothing for the usual "
-                         "value.") from None
 
 
 def method_html(method: Method) -> str:
