@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
-from explorer.inspection.graph.layered import Box, Point, layered
+from explorer.inspection.graph.layered import ACROSS, Box, Point, layered
 from explorer.inspection.graph.levels import Level
 from explorer.inspection.graph.nodes import Edge, Node
 
@@ -79,9 +79,12 @@ def text_widths(node: Node) -> list[float]:
 
 
 def closed_box(node: Node, pictured: bool = False) -> Box:
-    """How large the box of a closed node is. pictured: with a small picture at the left"""
-    widths = text_widths(node)
-    width, height = max(36.0, max(widths) + 16), 6.0 + 15.0 * len(widths)
+    """How large the box of a closed node is. pictured: with a small picture at the left
+
+    Its neighbour stands so far away that the shape below it, which begins at its middle, ends before the next.
+    """
+    widths, shape = text_widths(node), SMALL * len(node.shape_text)
+    width, height = max(36.0, max(widths) + 16, shape + 4 - ACROSS), 6.0 + 15.0 * len(widths)
     return Box(width + PICTURE + 4, max(height, PICTURE + 8)) if pictured else Box(width, height)
 
 
