@@ -23,6 +23,11 @@ DATA_COLOURS = {
     "panels/what_if/style.css": {"#9aa5b1"},                       # the answer before, beside the answer now
     # a box without a colour, words on a box, the dark edge of a line
     "parts/photo_overlay.js": {"#ffffff", "#000", "#fff", "rgba(0"},
+    # what a module does, as in the figures (inspection/graph/chart.py)
+    "parts/graph_view.css": {"#3b82f6", "#94a3b8", "#eab308", "#f43f5e", "#a855f7", "#22c55e", "#06b6d4",
+                             "#f97316", "#8a8f98"},
+    "parts/number_view.css": {"#2f6fb7", "#c2601e"},               # what adds to a number, what takes away
+    "parts/number_view.js": {"#5a5a5a", "rgb($", "#111", "#fff"},  # padding, a cell's strength, words on it
     "parts/confusion.js": {"rgba($"},                              # right and wrong, the more the stronger
 }
 COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}\b(?!\{)|\b(?:rgb|hsl)a?\(\s*[\d$]"
@@ -135,7 +140,9 @@ def test_what_a_script_moves_by_itself_asks_first():
 
 
 def test_every_view_is_marked_for_the_shared_sheet():
-    views = {name: text for name, text in SCRIPTS.items() if name != "parts/kit.js"}
+    shared = {"parts/kit.js"} | {f"parts/{one._in_common}.js" for one in classes() if one._in_common}
+    assert shared <= set(SCRIPTS) and "parts/plane.js" in shared
+    views = {name: text for name, text in SCRIPTS.items() if name not in shared}
     assert wrong(views, lambda name, text: "export default part(" not in text) == {}
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
-from explorer.inspection.graph.layered import Box, Point, layered
+from explorer.inspection.graph.layered import ACROSS, Box, Point, layered
 from explorer.inspection.graph.levels import Level
 from explorer.inspection.graph.nodes import Edge, Node
 
-LETTER = 7.0   # pixels that a letter of a box's text takes, about
+BOLD, LETTER = 8.2, 7.2  # pixels that a letter of a box's name takes, and one of what it is, about: 12 px high
 PAD, HEAD = 12.0, 26.0  # around what an opened block holds; above it, for its name
 LONGEST = 44   # letters of a line in a box
 PICTURE = 36.0  # the side of a small picture in a box, in pixels
-SMALL = 5.4    # pixels that a letter of a shape beside a wire takes, about
+SMALL = 6.9    # pixels that a letter of a shape beside a wire takes, about
 ENTRY, EXIT = "/entry", "/exit"  # where wires enter and leave an opened block: "/" begins no module's name
 
 
@@ -73,10 +73,18 @@ def lines_of(node: Node) -> list[str]:
     return [line if len(line) <= LONGEST else f"{line[:LONGEST - 1]}…" for line in (name, about) if line]
 
 
+def text_widths(node: Node) -> list[float]:
+    """How wide each of a node's lines is, in pixels, about."""
+    return [letter * len(line) for letter, line in zip((BOLD, LETTER), lines_of(node), strict=False)]
+
+
 def closed_box(node: Node, pictured: bool = False) -> Box:
-    """How large the box of a closed node is. pictured: with a small picture at the left"""
-    lines = lines_of(node)
-    width, height = max(36.0, LETTER * max(map(len, lines)) + 16), 6.0 + 15.0 * len(lines)
+    """How large the box of a closed node is. pictured: with a small picture at the left
+
+    Its neighbour stands so far away that the shape below it, which begins at its middle, ends before the next.
+    """
+    widths, shape = text_widths(node), SMALL * len(node.shape_text)
+    width, height = max(36.0, max(widths) + 16, shape + 4 - ACROSS), 6.0 + 15.0 * len(widths)
     return Box(width + PICTURE + 4, max(height, PICTURE + 8)) if pictured else Box(width, height)
 
 
@@ -111,7 +119,7 @@ def _inside(level: Level, opened: Collection[str], level_of: Callable[[str], Lev
         if node.opens and node.path in opened:
             drawing, enters, leaves = _inside(level_of(node.path), opened, level_of, pictured,
                                               over=(HEAD, PAD))
-            named = LETTER * len("  ".join(lines_of(node))) + 2 * PAD
+            named = sum(text_widths(node)) + 2 * LETTER + 2 * PAD
             left = max(PAD, named - enters)  # the wires come in behind the name
             middle = (left + drawing.width + PAD) / 2
             drawings[node.path] = drawing, left

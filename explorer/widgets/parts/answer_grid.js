@@ -35,7 +35,9 @@ function render({ model, el }) {
       first.scope = "row";
       const photo = button(first, "", () => {}, { className: "vx-grid-photo" });  // the row hears the click
       photo.setAttribute("aria-label", `${row.photo}: make it the photo of all panels`);
-      Object.assign(make("img", "", photo), { alt: "", draggable: false });
+      const image = make("img", "", photo);
+      image.alt = "";                                    // the button says it
+      image.draggable = false;
       const words = make("span", "vx-grid-words", first);
       make("b", "", words, row.photo);
       if (row.truth) make("span", "vx-grid-soft", words, row.truth);

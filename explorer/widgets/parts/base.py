@@ -48,11 +48,15 @@ class ExplorerPart(anywidget.AnyWidget):
     # The traits that the reader changes in the browser; nothing else can be set from there.
     _reader_traits: ClassVar[tuple[str, ...]] = ()
 
+    # The script that it shares with other views, without an ending.
+    _in_common: ClassVar[str] = ""
+
     def __init_subclass__(cls, *, files: str = "", shares: str = "", **kwargs):
         """files: what its module and its style sheet beside this file are called, without an ending.
         shares: a script that it has in common with other views, which comes between the kit and its own
         """
         if files:
+            cls._in_common = shares
             scripts = ((_HERE / f"{name}.js").read_text(encoding="utf-8") for name in (shares, files) if name)
             sheet = (_HERE / f"{files}.css").read_text(encoding="utf-8")
             cls._esm, cls._css = "\n".join([_KIT, *scripts]), f"{SHARED_STYLE}\n{sheet}"

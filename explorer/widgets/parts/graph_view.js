@@ -247,7 +247,7 @@ function render({ model, el }) {
     if (held) nodeOf(focused)?.focus({ preventScroll: true });
   });
   function move(old) {                                   // boxes glide from where they stood
-    if (window.matchMedia("(prefers-reduced-motion: reduce)").matches || given.boxes.length > 300) return;
+    if (calm() || given.boxes.length > 300) return;
     const timing = { duration: 260, easing: "ease-out" };
     for (const [path, g] of [...grounds, ...made]) {
       const one = at.get(path), was = old.get(path), is = placeOf(one);

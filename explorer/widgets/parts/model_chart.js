@@ -84,7 +84,7 @@ function render({ model, el }) {
     if (one.width !== Math.round(width * ratio)) Object.assign(one, { width: Math.round(width * ratio), height: Math.round(HEIGHT * ratio) });
     Object.assign(one.style, { width: `${width}px`, height: `${HEIGHT}px` });
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
-    c.font = `11px ${theme.font}`;
+    c.font = `12px ${theme.font}`;
     return c;
   }
   function drawModels() {

@@ -330,8 +330,7 @@ function render({ model, el }) {
   }
 
   // --- stepping ---
-  const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const pace = () => (still() ? CALM_PACE : PACE);
+  const pace = () => (calm() ? CALM_PACE : PACE);
   function go(row, column, keep = false) {
     if (!number || waiting) return;
     waiting = true;

@@ -31,7 +31,9 @@ function render({ model, el }) {
       option.setAttribute("aria-label", title);
       option.title = title;
       option.tabIndex = index ? -1 : 0;
-      Object.assign(make("img", "", option), { alt: "", draggable: false });
+      const image = make("img", "", option);
+      image.alt = "";                                    // the option says it
+      image.draggable = false;
       return option;
     }));
     paint();
