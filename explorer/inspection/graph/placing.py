@@ -94,7 +94,7 @@ def labels_of(wires: Iterable[Wire]) -> list[tuple[float, float, str]]:
     for wire in wires:
         if wire.edge.shape_text and not wire.enters:
             found.setdefault(wire.points[0], wire.edge.shape_text)
-    return [(x + 4, y + 11, text) for (x, y), text in found.items()]
+    return [(x + 4, y + 13, text) for (x, y), text in found.items()]
 
 
 def placed(path: str, opened: Collection[str], level_of: Callable[[str], Level],
