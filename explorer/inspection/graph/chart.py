@@ -40,7 +40,7 @@ def graph_figure(layout: Layout, pictures: Mapping[str, bytes] | None = None, *,
     for wire in layout.wires:
         _wire(place, wire)
     for x, y, text in labels_of(layout.wires):
-        place.text(x, y - 3, text, fontsize=0.8 * TEXT, color=SOFT, va="center", parse_math=False, zorder=4)
+        place.text(x, y - 5, text, fontsize=0.8 * TEXT, color=SOFT, va="center", parse_math=False, zorder=4)
     figure.text(0.5, 1 + 6 / high, title, fontsize=10, ha="center", va="bottom", color=INK, parse_math=False)
     return figure
 

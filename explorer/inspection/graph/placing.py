@@ -9,7 +9,7 @@ from explorer.inspection.graph.layered import ACROSS, Box, Point, layered
 from explorer.inspection.graph.levels import Level
 from explorer.inspection.graph.nodes import Edge, Node
 
-BOLD, LETTER = 8.2, 7.2  # pixels that a letter of a box's name takes, and one of what it is, about: 12 px high
+BOLD, LETTER = 8.2, 7.2  # pixels that a letter of a name takes, and one of what it is, about: 12 px high
 PAD, HEAD = 12.0, 26.0  # around what an opened block holds; above it, for its name
 LONGEST = 44   # letters of a line in a box
 PICTURE = 36.0  # the side of a small picture in a box, in pixels
@@ -81,7 +81,8 @@ def text_widths(node: Node) -> list[float]:
 def closed_box(node: Node, pictured: bool = False) -> Box:
     """How large the box of a closed node is. pictured: with a small picture at the left
 
-    Its neighbour stands so far away that the shape below it, which begins at its middle, ends before the next.
+    Its neighbour stands so far away that the shape below it, which begins at its middle, ends before that
+    one's begins.
     """
     widths, shape = text_widths(node), SMALL * len(node.shape_text)
     width, height = max(36.0, max(widths) + 16, shape + 4 - ACROSS), 6.0 + 15.0 * len(widths)
@@ -94,7 +95,7 @@ def labels_of(wires: Iterable[Wire]) -> list[tuple[float, float, str]]:
     for wire in wires:
         if wire.edge.shape_text and not wire.enters:
             found.setdefault(wire.points[0], wire.edge.shape_text)
-    return [(x + 4, y + 11, text) for (x, y), text in found.items()]
+    return [(x + 4, y + 13, text) for (x, y), text in found.items()]
 
 
 def placed(path: str, opened: Collection[str], level_of: Callable[[str], Level],
