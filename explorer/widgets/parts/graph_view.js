@@ -1,6 +1,5 @@
 // A network as a drawing: boxes where Python put them, wires between them. The page zooms, moves and follows the
 // wires by itself; what opens and closes is laid out anew by Python, and keeps its place on the screen.
-const SVG = "http://www.w3.org/2000/svg";
 const LEAST = 0.12, MOST = 2.5, STEP = 1.25, READABLE = 0.62;
 const WHOLE = 400;                                       // of more boxes only those near the window are made
 const WORDS = { block: "block, opens", data: "photo and answers", other: "other module" };

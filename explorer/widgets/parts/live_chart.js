@@ -54,7 +54,6 @@ function nearest(xs, x) {
 }
 
 // --- elements ---------------------------------------------------------------------------------------------------
-const SVG = (() => { const box = document.createElement("div"); box.innerHTML = "<svg></svg>"; return box.firstChild.namespaceURI; })();
 function shape(tag, attributes, parent, text) {
   const node = document.createElementNS(SVG, tag);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
