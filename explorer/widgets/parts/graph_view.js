@@ -7,7 +7,7 @@ const KEYS = "Click a module to see what it gives. + or a double click opens a b
   + "Enter opens and selects, Escape closes, + and − zoom, F fits.";
 
 function draw(name, parent, facts = {}, text) {
-  const node = document.createElementNS(SVG, name);
+  const node = svgNode(name);
   for (const [key, value] of Object.entries(facts)) if (value !== null && value !== undefined) node.setAttribute(key, value);
   if (text !== undefined) node.textContent = text;
   parent?.append(node);

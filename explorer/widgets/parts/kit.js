@@ -20,8 +20,16 @@ export function button(parent, text, act, { className = "", label = "" } = {}) {
   if (act) node.onclick = act;
   return node;
 }
-// The namespace of drawings, without an address in a script that must fetch nothing.
-export const SVG = (() => { const box = document.createElement("div"); box.innerHTML = "<svg></svg>"; return box.firstChild.namespaceURI; })();
+// An element of a drawing; its namespace without an address, in a script that must fetch nothing.
+let drawings = "";
+export function svgNode(tag) {
+  if (!drawings) {
+    const box = document.createElement("div");
+    box.innerHTML = "<svg></svg>";
+    drawings = box.firstChild.namespaceURI;
+  }
+  return document.createElementNS(drawings, tag);
+}
 // An id for one element of this page. Each view has this module for itself, so a counter would not do.
 export const newId = (what) => `vx-${what}-${Math.random().toString(36).slice(2)}`;
 // Colours for a canvas, which knows neither var() nor color-mix(): { ink: "rgb(...)" } for the page's --vx-ink.

@@ -55,7 +55,7 @@ function nearest(xs, x) {
 
 // --- elements ---------------------------------------------------------------------------------------------------
 function shape(tag, attributes, parent, text) {
-  const node = document.createElementNS(SVG, tag);
+  const node = svgNode(tag);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   if (text !== undefined) node.textContent = text;
   parent?.append(node);
