@@ -163,6 +163,8 @@ describe("axes", () => {
     near(kit.ticks(-3.2, 4.1, 4).at, [-2, 0, 2, 4]);
     near(kit.ticks(0.93, 0.96, 3).at, [0.93, 0.94, 0.95, 0.96]);
     assert.equal(kit.ticks(0, 7000, 7).step, 1000);
+    near(kit.ticks(0.7, 0.7 + 2 ** -53, 5).at, [0.7]);  // a loss that stands still, but for its rounding
+    near(kit.ticks(-1e20, -1e20 + 2 ** 14, 5).at, [-1e20]);
   });
   test("a log axis has powers of ten, more in a narrow range, and never less than two", () => {
     near(kit.logTicks(1e-4, 1e3, 10), [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100, 1000]);
