@@ -45,9 +45,9 @@ function render({ model, el }) {
   const channel = make("input", "vx-number-channel", field("Channel"));
   Object.assign(channel, { type: "number", min: 0, step: 1 });
   const small = (text, act, label) => button(bar, text, act, { className: "vx-number-button", label });
-  small("‹", () => step(-1), "One cell back");
+  const backwards = small("‹", () => step(-1), "One cell back");
   const play = small("▶ Play", () => (timer ? pause() : start()), "");
-  small("›", () => step(1), "One cell on");
+  const onwards = small("›", () => step(1), "One cell on");
   const where = make("span", "vx-number-where", bar);
   const said = make("p", "vx-number-said", root);
   const body = make("div", "vx-number-body", root);
@@ -298,7 +298,7 @@ function render({ model, el }) {
     drawCodes(plane, bytesOf(layer.map), 0, layer.height, layer.width, colours());
     map.style.aspectRatio = `${layer.columns} / ${layer.rows}`;
     words.textContent = `${layer.module}, channel ${layer.channel} of ${layer.channels}: ${layer.rows} × ${layer.columns}, ${shown(layer.low, 3)} to ${shown(layer.high, 3)}`;
-    play.disabled = layer.rows * layer.columns < 2;
+    for (const one of [backwards, play, onwards]) one.disabled = layer.rows * layer.columns < 2;
     notes.replaceChildren(...(layer.notes ?? []).map((text) => make("p", "vx-number-words", null, text)));
     if (photoUrl) URL.revokeObjectURL(photoUrl);
     photoUrl = layer.photo?.byteLength ? urlOf(bytesOf(layer.photo), "image/jpeg") : "";
@@ -399,7 +399,7 @@ function render({ model, el }) {
     if (event.key === "Escape") { leave({ kind: "shut" }); event.preventDefault(); return; }
     if (event.target !== map) return;
     const { row, column } = number, moves = { ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1], ArrowUp: [row - 1, column], ArrowDown: [row + 1, column], Home: [row, 0], End: [row, layer.columns - 1] };
-    if (event.key === " ") timer ? pause() : start();
+    if (event.key === " ") timer || play.disabled ? pause() : start();
     else if (moves[event.key]) { pause(); go(...moves[event.key]); }
     else return;
     event.preventDefault();
