@@ -6,7 +6,8 @@ import pytest
 
 from tests.browser.labdriver import sticking_out
 
-# Every stream that a page was given; and a reader who says no, while `denied` is set.
+# Every stream that a page was given; a reader who says no, while `denied` is set; a browser that is slow to
+# say which cameras there are, while `held` is set.
 WATCHED = """
   const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   window.streams = [];
@@ -16,6 +17,8 @@ WATCHED = """
     window.streams.push(stream);
     return stream;
   };
+  const list = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+  navigator.mediaDevices.enumerateDevices = async () => { await window.held; return list(); };
 """
 LIT = ("() => window.streams.flatMap((one) => one.getTracks())"
        ".filter((one) => one.readyState === 'live').length")
@@ -53,10 +56,27 @@ def test_a_reader_who_says_no_gets_a_sentence(looking, expect):
     looking.page.evaluate("() => { window.denied = false; }")
 
 
+def test_switched_off_while_it_starts_it_stays_off(looking, expect):
+    page, camera = looking.page, camera_of(looking)
+    page.evaluate("() => { window.held = new Promise((go) => { window.release = go; }); }")
+    camera.get_by_role("button", name="Start the camera").click()
+    page.wait_for_function(f"() => ({LIT})() === 1")
+    expect(camera).to_have_attribute("data-state", "asking")
+    looking.run_code("dash.camera.view.off()")
+    expect(camera).to_have_attribute("data-state", "off")
+    page.evaluate("() => { window.release(); return navigator.mediaDevices.enumerateDevices(); }")
+    page.evaluate("() => { window.held = null; }")
+    expect(camera).to_have_attribute("data-state", "off")
+    assert page.evaluate(LIT) == 0
+
+
 def test_answers_heat_and_maps_follow_and_a_frozen_frame_is_the_photo(looking, expect):
     page, panel = looking.page, looking.page.locator(".vx-camera-panel")
     camera = start(looking, expect)
+    expect(camera.get_by_role("button", name="Freeze")).to_be_focused()  # the keyboard stays with the camera
+    looking.run_code("dash.camera.view.answer(2**50, title='of another view')")  # is none of this one's
     page.wait_for_function("() => Number(document.querySelector('.vx-camera').dataset.answers) >= 5")
+    expect(camera.locator(".vx-camera-key")).not_to_contain_text("another view")
     expect(panel.locator(".vx-answer")).to_have_count(5)
     expect(panel.locator(".vx-live-maps canvas")).to_have_count(12)
     expect(camera.locator(".vx-camera-key")).to_contain_text("Grad-CAM: ")

@@ -37,6 +37,20 @@ def test_a_click_on_a_cell_tells_its_sum_and_play_moves_on(lab, expect):
     number.locator(".vx-number-map").focus()
     lab.page.keyboard.press("ArrowDown")
     expect(number).to_have_attribute("data-row", "1")
+    lab.page.keyboard.press("ArrowUp")
+    expect(number).to_have_attribute("data-row", "0")
+    column = int(number.get_attribute("data-column"))
+    lab.page.keyboard.press("ArrowUp")  # at the edge nothing is asked, and the next key counts
+    lab.page.keyboard.press("ArrowRight")
+    expect(number).to_have_attribute("data-column", str(column + 1))
+
+    expect(number.locator(".vx-number-said")).to_have_attribute("aria-live", "polite")
+
+    # nobody looks: it plays no longer
+    number.get_by_role("button", name="Play").click()
+    lab.page.get_by_role("tab", name="Runs", exact=True).click()
+    expect(number).to_have_attribute("data-playing", "false")
+    lab.page.get_by_role("tab", name="Feature maps", exact=True).click()
 
     number.get_by_role("button", name="Effective field").click()
     expect(number).to_have_attribute("data-heat", "true")

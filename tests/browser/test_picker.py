@@ -153,6 +153,8 @@ def test_the_search_and_the_published_models_with_the_keyboard_alone(lab, view, 
     expect(chart).not_to_have_attribute("data-cursor", largest)
     press("Enter")
     expect(view.locator(".vx-card-name b")).to_have_text(chart.get_attribute("data-cursor"))
+    # the switch of another dashboard on this page is another one, though each view has its script for itself
+    assert len(chart.get_by_label("multiply-adds").get_attribute("name")) > len("vx-models-") + 6
     chart.get_by_label("multiply-adds").press("Space")
     expect(chart).to_have_attribute("data-axis", "macs")
 
@@ -181,6 +183,18 @@ def ticked(one_lab):
     return one_lab
 
 
+# Of the opaque pixels of a canvas, the darkest and the brightest.
+LIGHTNESS = """(canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), found = [255, 0];
+  for (let k = 0; k < data.length; k += 4) if (data[k + 3] > 200) {
+    const light = (data[k] + data[k + 1] + data[k + 2]) / 3;
+    found[0] = Math.min(found[0], light);
+    found[1] = Math.max(found[1], light);
+  }
+  return found;
+}"""
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [420, 700, 1400])
 def test_nothing_of_the_picker_is_cut_off_or_unreadable(ticked, expect, width, dark):
@@ -196,4 +210,6 @@ def test_nothing_of_the_picker_is_cut_off_or_unreadable(ticked, expect, width, d
         paint = "fill" if "text" in selector else "color"
         ink = ink_of(view.locator(selector).first, paint)
         assert min(ink) > 140 if dark else max(ink) < 140, (selector, ink)
+    darkest, brightest = view.locator(".vx-chart-models canvas").first.evaluate(LIGHTNESS)
+    assert brightest > 200 if dark else darkest < 60  # the words at its axes
     assert ticked.page.js_errors == []

@@ -225,6 +225,16 @@ def test_the_parts_hold_what_they_are_given():
         part.close()
 
 
+def test_a_click_counts_for_the_answer_that_was_clicked_though_it_has_moved_meanwhile():
+    answers, heard = Answers(), []
+    answers.on_pick(heard.append)
+    answers.show([Answer("cat", "60 %", 0.6), Answer("dog", "40 %", 0.4)])
+    for index, name in ((0, "dog"), (1, "dog"), (0, "cow"), (0, ["cat"]), (0, None)):
+        answers._receive(None, {"kind": "pick", "index": index, "name": name}, [])
+    assert heard == [1, 1, 0]
+    answers.close()
+
+
 # --- two models side by side ----------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import explorer
+from explorer.widgets.parts.number_view import NumberView
 from tests.inspection.small_models import noise_photo
 from tests.models.samples import net_without_maps
 
@@ -97,6 +98,24 @@ def test_what_the_cells_read_and_how_strongly_is_shown_on_request(panel):
     assert max(heat["data"]) == 255 and "receptive_field" in panel.code()
     wish(panel, kind="at", row=6, column=6)
     assert panel.number.view._heat == {}  # it was of another cell
+
+
+def test_a_wish_for_the_field_does_not_hold_up_the_map_that_is_on_its_way(panel):
+    number = panel.number
+    term = number.view._number["terms"][0]["place"]
+    with panel.session.lock:  # the second press comes before the first is answered
+        number.view._receive(None, {"kind": "behind", "term": term, "row": 0, "column": 0}, [])
+        number.view._receive(None, {"kind": "field"}, [])
+    assert panel.wait(60) and number.shown.module == "blocks.2.1.bn2.act" and number.field is None
+    wish(panel, kind="at", row=7, column=8)
+    assert (number.shown.row, number.shown.column) == (7, 8)
+
+
+def test_a_value_that_is_no_number_has_a_repr():
+    view = NumberView()
+    view.show({"module": "stem", "channel": 0, "row": 1, "column": 2, "value": "NaN"})
+    assert repr(view) == "NumberView(stem[0, 1, 2] = NaN)"
+    view.close()
 
 
 def test_the_lines_give_the_number_and_the_figure_shows_it(panel):

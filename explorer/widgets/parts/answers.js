@@ -15,7 +15,7 @@ function render({ model, el }) {
     root.setAttribute("aria-label", model.get("label"));
     while (rows.length > answers.length) rows.pop().item.remove();
     answers.forEach(({ name, value, share }, index) => {
-      const now = rows[index] ??= row(root, () => tell(model, { kind: "pick", index }));
+      const now = rows[index] ??= row(root, () => tell(model, { kind: "pick", index, name: rows[index].name.textContent }));
       now.one.title = model.get("hint");
       reword(now.name, name);
       reword(now.value, value);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import traitlets as t
 
@@ -57,12 +58,24 @@ class Answers(ExplorerPart, files="answers"):
     def _on_message(self, kind, content, buffers) -> None:
         if kind != "pick":
             return super()._on_message(kind, content, buffers)
-        index = content.get("index")
+        with self._lock:  # or the answers change before whoever hears of it looks at them
+            index = self._at(content.get("index"), content.get("name"))
+            if index is None:
+                log.warning("%r: there is no such answer to pick: %.200r", self, content)
+                return
+            for callback in list(self._callbacks):
+                callback(index)
+
+    def _at(self, index: Any, name: Any) -> int | None:
+        """Where the answer that was clicked stands now; None where it is gone. It may have moved: answers
+        that follow a camera change under the pointer. name: what stood there; None: whatever stands there.
+        """
         if type(index) is not int or not 0 <= index < len(self._rows):
-            log.warning("%r: there is no answer %r to pick", self, index)
-            return
-        for callback in list(self._callbacks):
-            callback(index)
+            return None
+        names = [row["name"] for row in self._rows]
+        if name is None or names[index] == name:
+            return index
+        return next((at for at, one in enumerate(names) if one == name), None)
 
     def _release(self) -> None:
         self._callbacks.clear()

@@ -80,12 +80,13 @@ function ticked(parent, text, checked, act) {
 function render({ model, el }) {
   const dom = parts(el), { root, video, still, heat, note } = dom;
   let stream = null, gone = false, turn = 0, state = "off", inSight = true, away = null;
-  let number = 0, awaiting = 0, shown = 0, floor = 0, timer = null, sentAt = 0, lost = 0, failed = 0, coding = false;
+  // the frames of each view have numbers of their own: Python's answers go to all views, and may be of a page before
+  let number = Math.floor(Math.random() * 2 ** 40), floor = number, awaiting = 0, shown = 0, timer = null, sentAt = 0, lost = 0, failed = 0, coding = false;
   let painted = [], bytes = 0, told = 0, towards = "", said = "", drawnAs = "";
   const scratch = window.OffscreenCanvas ? new OffscreenCanvas(1, 1) : make("canvas");   // coded beside the page's own work
   const table = heatTable(bytesOf(model.get("_colours")));
 
-  const start = button(dom.begin, "Start the camera", () => begin(), { className: "vx-camera-main" });
+  const start = button(dom.begin, "Start the camera", () => state !== "asking" && begin(), { className: "vx-camera-main" });
   dom.begin.append(dom.hint);
   const freezing = button(dom.bar, "Freeze", () => freeze(), { className: "vx-camera-main", label: "Freeze this picture and make it the photo" });
   const again = button(dom.bar, "Start again", () => begin(), { className: "vx-camera-main" });
@@ -102,7 +103,8 @@ function render({ model, el }) {
     root.dataset.state = state;
     const on = state === "live" || state === "paused", pictured = on || state === "frozen";
     dom.begin.hidden = pictured;
-    start.disabled = state === "asking" || !hasCameras();
+    start.disabled = !hasCameras();
+    start.setAttribute("aria-disabled", String(state === "asking"));   // and keeps the focus meanwhile
     reword(dom.hint, hasCameras() ? model.get("hint") || privacy() : NO_SECURE);
     freezing.hidden = stop.hidden = !on;
     again.hidden = state !== "frozen";
@@ -125,10 +127,10 @@ function render({ model, el }) {
     tell(model, { kind: "state", state, mirrored });
   }
   function set(now) {
-    const held = root.contains(document.activeElement);
+    const at = document.activeElement, held = root.contains(at);
     state = now;
     fit();
-    if (held && document.activeElement?.hidden !== false) (state === "live" ? freezing : state === "frozen" ? again : start).focus({ preventScroll: true });
+    if (held && !at.getClientRects().length) (state === "live" ? freezing : state === "frozen" ? again : start).focus({ preventScroll: true });
   }
   function unheat() {
     [shown, awaiting, painted, floor] = [0, 0, [], number];
@@ -168,6 +170,7 @@ function render({ model, el }) {
       await video.play();
       if (mine !== turn) return undefined;
       await listCameras();
+      if (mine !== turn) return undefined;              // closed, or switched off by Python, meanwhile
       [lost, failed] = [0, 0];
       set("live");
       root.scrollIntoView({ block: "nearest" });
@@ -233,6 +236,7 @@ function render({ model, el }) {
     off(`This browser could not code the picture (${error.message}).`, true);
   }
   function missed() {
+    if (state === "frozen") return say("Waiting for Python …");   // the camera is off already, and its picture stays
     if (++lost >= LOST) return off("Python gives no answer, so the camera was switched off. Is the kernel running, and is no cell busy?", true);
     say("Waiting for Python …");
     if (state === "live") next();
@@ -240,7 +244,8 @@ function render({ model, el }) {
     return undefined;
   }
   function heard(content, buffers) {
-    if (content.number <= floor || content.number < shown) return;   // the same one again: of another class
+    if (content.number <= floor || content.number > number) return;  // of another view, or of a time before
+    if (content.number < shown) return;                 // the same one again: of another class
     lost = 0;
     failed = content.problem ? failed + 1 : 0;
     if (content.problem && failed >= LOST && state === "live") return void off(content.problem, true);

@@ -357,7 +357,8 @@ function render({ model, el }) {
   }, { passive: false });
   let grip = null;
   on(box, "pointerdown", (event) => {
-    if (event.button || event.pointerType === "touch" || nodeAt(event) || event.offsetX > box.clientWidth && event.target === box) return;
+    if (event.button || event.pointerType === "touch" || nodeAt(event)) return;
+    if (event.target === box && (event.offsetX > box.clientWidth || event.offsetY > box.clientHeight)) return;   // a scroll bar
     grip = { x: event.clientX + box.scrollLeft, y: event.clientY + box.scrollTop };
     box.setPointerCapture(event.pointerId);
     box.classList.add("vx-graph-held");

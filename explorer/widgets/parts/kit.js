@@ -150,8 +150,9 @@ export const whyNoCamera = (error) =>
 export function ticks(low, high, most) {                 // round numbers between low and high
   const raw = (high - low) / Math.max(most, 1), power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw * 0.999);
-  const found = [];
-  for (let k = Math.ceil(low / step - 1e-6); k * step <= high + step * 1e-6; k++) found.push(k * step);
+  const found = [], from = Math.ceil(low / step - 1e-6);
+  if (Math.abs(from) > 2 ** 52) return { at: [low], step };  // a range in a number's last digit: k + 1 would be k
+  for (let k = from; k * step <= high + step * 1e-6; k++) found.push(k * step);
   return { at: found, step };
 }
 export function logTicks(low, high, most) {              // powers of ten, in a short range with 2 and 5

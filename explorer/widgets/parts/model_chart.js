@@ -2,6 +2,7 @@
 // filter changes, and above them what follows the pointer, so that hovering draws a handful of things.
 
 const HEIGHT = 260, NEAR = 12, LIT = 3, FAINT = 1.8;
+const INKS = ["ink", "soft", "line", "back", "lit", "open", "second", "compared"];
 const AXES = { parameters: [1, "parameters"], macs: [2, "multiply-adds"] };
 const SIGNS = { open: [1, 6, "■", "open"], second: [2, 6, "▲", "the second model"], compared: [3, 6, "◆", "to compare"] };  // shape, radius, ...
 
@@ -10,14 +11,13 @@ function counted(number) {                               // 25557032 -> "25.6 M"
     if (number >= 0.9995 * unit) return `${Number((number / unit).toPrecision(3))} ${letter}`;
   return String(number);
 }
-let views = 0;                                           // the switch of each has a name of its own
 
 function render({ model, el }) {
   const root = make("div", "vx-chart-models", el);
   root.dataset.lmSuppressShortcuts = "true";             // or JupyterLab takes the arrow keys
   const head = make("div", "vx-chart-models-head", root);
   make("span", "vx-chart-models-title", head, "All published models");
-  const group = make("div", "vx-chart-models-switch", head), named = `vx-models-${views += 1}`;
+  const group = make("div", "vx-chart-models-switch", head), named = newId("models");
   group.setAttribute("role", "radiogroup");
   group.setAttribute("aria-label", "Top-1 against");
   const radios = Object.entries(AXES).map(([axis, [, text]]) => {
@@ -91,9 +91,9 @@ function render({ model, el }) {
     const width = plot.clientWidth;
     box = null;
     if (!width || !rows.length) return;
-    const style = getComputedStyle(root), ink = (name) => style.getPropertyValue(`--vx-chart-${name}`).trim();
-    theme = { font: style.fontFamily };
-    for (const name of ["ink", "soft", "line", "back", "lit", "open", "second", "compared"]) theme[name] = ink(name);
+    const found = inks(root, INKS.map((name) => `chart-${name}`));
+    theme = { font: getComputedStyle(root).fontFamily };
+    for (const name of INKS) theme[name] = found[`chart-${name}`];
     const c = prepared(under, width);
     const axes = scale(width);
     drawPlane(c, theme, box, axes);

@@ -4,6 +4,7 @@
 
 const BLUE = [0x2f, 0x6f, 0xb7], ORANGE = [0xc2, 0x60, 0x1e], NOTHING = [0xf2, 0xf2, 0xf2], OUTSIDE = "#5a5a5a";
 const PACE = 650, CALM_PACE = 1200, NOT_FINITE = 255;
+const PATIENCE = 1500;                                   // ms: an answer that has not come by then is not waited for
 
 // "1.234", "0.0123", "3.2e-5": as many digits as fit beside others
 function shown(value, digits = 4) {
@@ -29,7 +30,7 @@ function render({ model, el }) {
   const root = make("section", "vx-number", el);
   root.dataset.lmSuppressShortcuts = "true";
   root.setAttribute("aria-label", "How is this number computed?");
-  const ask = (message) => tell(model, message, (text) => { said.textContent = text; });
+  const ask = (message) => tell(model, message, (text) => { halt(); said.textContent = text; });
 
   const head = make("div", "vx-number-head", root);
   make("strong", "vx-number-title", head, "How is this number computed?");
@@ -44,9 +45,9 @@ function render({ model, el }) {
   const channel = make("input", "vx-number-channel", field("Channel"));
   Object.assign(channel, { type: "number", min: 0, step: 1 });
   const small = (text, act, label) => button(bar, text, act, { className: "vx-number-button", label });
-  small("‹", () => step(-1), "One cell back");
+  const backwards = small("‹", () => step(-1), "One cell back");
   const play = small("▶ Play", () => (timer ? pause() : start()), "");
-  small("›", () => step(1), "One cell on");
+  const onwards = small("›", () => step(1), "One cell on");
   const where = make("span", "vx-number-where", bar);
   const said = make("p", "vx-number-said", root);
   const body = make("div", "vx-number-body", root);
@@ -73,7 +74,8 @@ function render({ model, el }) {
   const words = make("figcaption", "vx-number-words", out);
   const differs = make("p", "vx-number-words", root), notes = make("div", "vx-number-notes", root);
 
-  let layer = null, number = null, photoUrl = "", timer = 0, waiting = false, kept = false, first = true;
+  let layer = null, number = null, photoUrl = "", timer = 0, asked = -Infinity, kept = false;
+  let first = !(model.get("_number") || {}).module;       // one that is there already does not move the page
 
   // --- drawing ---
   function drawCodes(canvas, codes, start, high, wide, colours) {
@@ -133,7 +135,7 @@ function render({ model, el }) {
     put(canvas.mark, top, left_, bottom, right_, fullHigh, fullWide);
   }
   function drawTerms() {
-    const before = [...middle.querySelectorAll(".vx-number-row")].map((row) => [row.dataset.number, row.querySelector(".vx-number-cell")?.style.cssText]);
+    const before = [...middle.querySelectorAll(".vx-number-row[data-number]")].map((row) => [row.dataset.number, row.querySelector(".vx-number-cell")?.style.cssText]);
     middle.replaceChildren();
     if (number.mixed?.said && number.kind === "attention") return drawMixed();
     if (!number.known) return make("p", "vx-number-words", middle, "No terms are shown for this operation.");
@@ -296,7 +298,7 @@ function render({ model, el }) {
     drawCodes(plane, bytesOf(layer.map), 0, layer.height, layer.width, colours());
     map.style.aspectRatio = `${layer.columns} / ${layer.rows}`;
     words.textContent = `${layer.module}, channel ${layer.channel} of ${layer.channels}: ${layer.rows} × ${layer.columns}, ${shown(layer.low, 3)} to ${shown(layer.high, 3)}`;
-    play.disabled = layer.rows * layer.columns < 2;
+    for (const one of [backwards, play, onwards]) one.disabled = layer.rows * layer.columns < 2;
     notes.replaceChildren(...(layer.notes ?? []).map((text) => make("p", "vx-number-words", null, text)));
     if (photoUrl) URL.revokeObjectURL(photoUrl);
     photoUrl = layer.photo?.byteLength ? urlOf(bytesOf(layer.photo), "image/jpeg") : "";
@@ -306,10 +308,11 @@ function render({ model, el }) {
   }
   function draw() {
     const sent = model.get("_number") || {};
-    waiting = false;
+    asked = -Infinity;
     number = sent.module ? sent : null;
     root.dataset.shown = String(Boolean(number));
     if (!number || !layer) { pause(); first = true; return; }
+    said.setAttribute("aria-live", timer ? "off" : "polite");   // of a step by hand it is read out
     said.textContent = `${number.module}, channel ${number.channel}${layer.rows * layer.columns > 1 ? `, row ${number.row}, column ${number.column}` : ""} is ${shown(number.value, 6)}. ${number.said}`;
     Object.assign(root.dataset, { row: number.row, column: number.column, module: number.module });
     drawPlace();
@@ -332,10 +335,12 @@ function render({ model, el }) {
   // --- stepping ---
   const pace = () => (calm() ? CALM_PACE : PACE);
   function go(row, column, keep = false) {
-    if (!number || waiting) return;
-    waiting = true;
+    if (!number || performance.now() - asked < PATIENCE) return;
+    const at = { row: clamp(row, 0, layer.rows - 1), column: clamp(column, 0, layer.columns - 1) };
+    if (at.row === number.row && at.column === number.column && keep === kept) return;   // at the edge: it is there
+    asked = performance.now();
     kept = keep;
-    ask({ kind: "at", row: clamp(row, 0, layer.rows - 1), column: clamp(column, 0, layer.columns - 1), keep });
+    ask({ kind: "at", ...at, keep });
   }
   function step(by) {
     pause();
@@ -347,9 +352,10 @@ function render({ model, el }) {
     go(Math.floor(at / layer.columns), at % layer.columns, keep);
   }
   function tick() {
+    if (!root.clientWidth || document.hidden) return pause();   // nobody looks
     timer = setTimeout(tick, 4 * pace());                // for an answer that never comes; the answer sets the pace
-    waiting = false;
-    move(1, true);
+    asked = -Infinity;
+    return move(1, true);
   }
   function start() {
     timer = setTimeout(tick, 0);
@@ -357,10 +363,16 @@ function render({ model, el }) {
   }
   function pause() {
     const was = timer;
+    halt();
+    if (!was || !kept || !number) return;
+    asked = -Infinity;
+    go(number.row, number.column);                       // the strongest of where it stopped
+    asked = -Infinity;                                   // and the next key does not wait for them
+  }
+  function halt() {
     clearTimeout(timer);
     timer = 0;
     showPlay();
-    if (was && kept && number) { waiting = false; go(number.row, number.column); }   // the strongest of where it stopped
   }
   function showPlay() {
     play.textContent = timer ? "❚❚ Pause" : "▶ Play";
@@ -368,10 +380,8 @@ function render({ model, el }) {
     root.dataset.playing = String(Boolean(timer));
   }
   function leave(message) {                              // for another map: what plays stops without a word
-    clearTimeout(timer);
-    timer = 0;
-    showPlay();
-    waiting = false;
+    halt();
+    [asked, kept] = [-Infinity, false];
     ask(message);
   }
 
@@ -380,7 +390,7 @@ function render({ model, el }) {
   on(map, "click", (event) => {
     const box = map.getBoundingClientRect();
     pause();
-    waiting = false;
+    asked = -Infinity;
     go(Math.floor((layer.rows * (event.clientY - box.top)) / box.height), Math.floor((layer.columns * (event.clientX - box.left)) / box.width));
   });
   on(root, "keydown", (event) => {
@@ -389,7 +399,7 @@ function render({ model, el }) {
     if (event.key === "Escape") { leave({ kind: "shut" }); event.preventDefault(); return; }
     if (event.target !== map) return;
     const { row, column } = number, moves = { ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1], ArrowUp: [row - 1, column], ArrowDown: [row + 1, column], Home: [row, 0], End: [row, layer.columns - 1] };
-    if (event.key === " ") timer ? pause() : start();
+    if (event.key === " ") timer || play.disabled ? pause() : start();
     else if (moves[event.key]) { pause(); go(...moves[event.key]); }
     else return;
     event.preventDefault();

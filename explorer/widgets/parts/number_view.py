@@ -89,5 +89,7 @@ class NumberView(ExplorerPart, files="number_view"):
         shown = self._number
         if not shown:
             return "NumberView(empty)"
+        value = shown["value"]
+        text = value if isinstance(value, str) else f"{value:.6g}"  # NaN and ∞ travel as words
         place = f"{shown['module']}[{shown['channel']}, {shown['row']}, {shown['column']}]"
-        return f"NumberView({place} = {shown['value']:.6g})"
+        return f"NumberView({place} = {text})"

@@ -140,7 +140,7 @@ class NumberBlock(W.VBox):
             self._go_to(other_branch(number.steps[given["step"]], number.remembered.photo))
         elif kind == "back" and self._way:
             self._ask(self._way.pop())
-        elif kind == "field":
+        elif kind == "field" and self._wanted is None:  # else of a number that is on its way
             self._ask_field(number)
 
     def _step(self, row: int, column: int, channel: int, keep: bool) -> None:
