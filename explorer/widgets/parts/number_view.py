@@ -90,4 +90,4 @@ class NumberView(ExplorerPart, files="number_view"):
         if not shown:
             return "NumberView(empty)"
         place = f"{shown['module']}[{shown['channel']}, {shown['row']}, {shown['column']}]"
-        return f"NumberView({place} = {shown['value']:.6g})"
+        return f"NumberView({place} = {shown['value']})"
