@@ -105,6 +105,22 @@ def test_a_photo_is_changed_little_and_taken_for_something_else():
     assert "times amplified; grey is none" in html and "before" in html
 
 
+@pytest.mark.parametrize("channels", [1, 5])
+def test_photos_of_other_channels_are_begun_with(channels):
+    rng, model = np.random.default_rng(0), small(channels=channels)
+    one, other = (photo(seed) if channels == 1 else rng.random((5, 40, 40), dtype=np.float32)
+                  for seed in (3, 4))
+    drawn = explorer.visualize(model, target=0, method="fooling", photo=one, steps=3)
+    seen = explorer.visualize(model, method="style", photo=one, style=other, steps=3, size=32)
+    assert drawn.pixels.shape == (channels, 32, 32) and len(seen.pixels) == channels
+    assert drawn.changes and (drawn.difference is None) == (channels == 5) and drawn._repr_html_()
+    if channels == 5:
+        with pytest.raises(ValueError, match="photo has bands of .* drawn in 0 to 1"):
+            explorer.visualize(model, target=0, method="fooling", photo=3 * one, steps=3)
+        with pytest.raises(ValueError, match="This model reads 5 channels"):
+            explorer.visualize(model, target=0, method="fooling", photo=photo(3), steps=3)
+
+
 def test_a_drawing_that_was_stopped_goes_on_to_the_same_picture():
     model = small()
     whole = explorer.visualize(model, target=0, steps=12)

@@ -7,6 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import explorer
+from explorer.inspection.number.behind import input_of
+from explorer.widgets.panels.number.telling import said
 
 PHOTO = Image.effect_noise((48, 48), 90).convert("RGB")
 
@@ -51,7 +53,7 @@ def shaken(model: nn.Module) -> None:
     for tensor in model.parameters():
         tensor.data += 0.2 * torch.randn_like(tensor)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
 
@@ -157,3 +159,56 @@ def test_what_cannot_be_asked_is_said(zoo):
                                 ("module.heads", {"row": 50}, "rows")):
         with pytest.raises(ValueError, match=words):
             explorer.explain_number(zoo, PHOTO, module, **more)
+
+
+class Rare(nn.Module):
+    """Layers that not many networks have."""
+
+    def __init__(self):
+        super().__init__()
+        self.mirrored = nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect")
+        self.prelu, self.celu = nn.PReLU(8), nn.CELU(0.5)
+        self.instance = nn.InstanceNorm2d(8, affine=True)
+        self.conv = nn.Conv2d(8, 6, 3)
+        self.own = nn.BatchNorm2d(6, track_running_stats=False)
+        self.mean = nn.AvgPool2d(5, ceil_mode=True, padding=1)
+        self.fc = nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.instance(self.celu(self.prelu(self.mirrored(x))))
+        return self.fc(self.mean(self.own(self.conv(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("layer, steps", [
+    ("prelu", ["PReLU"]), ("celu", ["PReLU", None]),
+    ("instance", ["PReLU", None, "batch normalisation"]), ("own", ["batch normalisation"]), ("mean", [])])
+def test_numbers_of_rare_layers(layer, steps):
+    torch.manual_seed(0)
+    model = explorer.wrap(Rare(), input_size=(3, 32, 32)).eval()
+    shaken(model)
+    number = explorer.explain_number(model, PHOTO, f"module.{layer}", channel=2)
+    rows, columns = number.remembered.layout.grid
+    for row, column in ((0, 0), (rows // 2, 1), (rows - 1, columns - 1)):
+        found = number.at(row, column, channel=3)
+        check(found)
+        assert found.agrees and len(found.steps) == len(steps)
+        assert all(step.name == name for step, name in zip(found.steps, steps) if name)
+    if layer == "prelu":  # under the kernel lies the photo, mirrored at its edges
+        assert input_of(number, 0, 0, 0).row == 1
+
+
+def test_a_part_that_was_written_over_is_said():
+    class Written(nn.Conv2d):
+        def forward(self, x):
+            x = super().forward(x)
+            x[:, :, 5:] = 7.0
+            return x
+
+    net = nn.Sequential(Written(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    model = explorer.wrap(net, input_size=(3, 32, 32)).eval()
+    number = explorer.explain_number(model, PHOTO, "module.0", row=3)
+    check(number)
+    assert number.agrees and number.apart == ""
+    over = number.at(8, 3)
+    assert over.value == 7 and not over.agrees and over.apart in over._repr_html_().replace("&#x27;", "'")
+    assert "the number is 7" in over.apart and "not told here" in said(over)

@@ -176,3 +176,30 @@ def test_one_pass_gives_the_fields_of_all_stages(name):
         assert ungated == alone.ungated
     with pytest.raises(ValueError, match="no stage"):
         fields_of_stages(model, ["nothing"])
+
+
+def test_a_normalisation_by_the_photos_own_statistics_reads_its_whole_channel():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.InstanceNorm2d(4),
+                        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    model = explorer.wrap(net, input_size=(3, 32, 32)).eval()
+    assert explorer.receptive_field(model, "module.2", 0, 0).box == (0, 0, 5, 5)
+    assert explorer.receptive_field(model, "module.3", 0, 0).everything
+    model.module[1] = nn.BatchNorm2d(4, track_running_stats=False)
+    assert explorer.receptive_field(model, "module.2", 0, 0).everything
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_making_a_map_smaller_without_steps_reads_all_below(mode):
+    class Smaller(nn.Module):
+        def forward(self, x):
+            return nn.functional.interpolate(x, size=(7, 7), mode=mode, antialias=True)
+
+    net = nn.Sequential(Smaller(), nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    model = explorer.wrap(net, input_size=(3, 32, 32)).eval()
+    for row, column in ((0, 6), (3, 2)):
+        photo = torch.randn(1, 3, 32, 32, requires_grad=True)
+        net[0](photo)[0, :, row, column].sum().backward()
+        moved = photo.grad[0].abs().sum(0).nonzero()
+        left, top, right, bottom = explorer.receptive_field(model, "module.0", row, column).box
+        assert top <= moved[:, 0].min() and moved[:, 0].max() < bottom <= top + 4 * 32 / 7 + 2
+        assert left <= moved[:, 1].min() and moved[:, 1].max() < right <= left + 4 * 32 / 7 + 2

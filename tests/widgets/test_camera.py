@@ -318,3 +318,21 @@ def test_closing_the_dashboard_switches_the_camera_off_and_a_late_frame_is_nobod
     panel._take(2, jpeg())
     from_browser(view, *frame(3))
     assert said(sent, "answer") == []
+
+
+def test_a_network_that_fails_on_the_way_back_answers_all_the_same():
+    class OneWay(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.fc(OneWay.apply(self.conv(x)).mean((2, 3)))
+
+    seen = frames.see(explorer.wrap(Net(), input_size=(3, 32, 32)).eval(), jpeg())
+    assert seen.look.predictions and seen.heat is None and seen.why

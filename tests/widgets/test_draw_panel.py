@@ -210,3 +210,50 @@ def test_a_second_model_has_a_panel_of_its_own_beside_the_first(dash):
     second.fields.steps.value = 3
     found = drawn(second)
     assert torch.equal(ran(second.code(), dash).pixels, found.pixels)
+
+
+def test_another_model_ends_what_goes_on_and_no_button_is_left_for_it(dash, panel, monkeypatch):
+    drawn(panel)
+    asked, held = threading.Event(), threading.Event()
+
+    def waits(*given, should_stop, **options):
+        asked.set()
+        held.wait(30)
+        return asking_visualize(*given, should_stop=should_stop, **options)
+
+    asking_visualize = asking.visualize
+    monkeypatch.setattr(asking, "visualize", waits)
+    panel.more.click()
+    assert asked.wait(30)
+    dash.session.model = small(classes=2)
+    dash.wait()
+    assert panel.more.disabled and not panel.start.disabled and panel.code() == ""
+    assert "is given up" in said(panel.message)
+    held.set()
+    assert panel.wait(60) and panel.more.disabled
+
+
+def test_a_drawing_that_ends_while_another_tab_is_in_front_says_nothing_of_the_other_model(dash, panel,
+                                                                                          monkeypatch):
+    asked, held = threading.Event(), threading.Event()
+
+    def waits(*given, **options):
+        asked.set()
+        held.wait(30)
+        return asking_visualize(*given, **options)
+
+    asking_visualize = asking.visualize
+    monkeypatch.setattr(asking, "visualize", waits)
+    panel.fields.size.value = 96
+    panel.start.click()
+    assert asked.wait(30)
+    dash.tabs.selected_index = 0
+    model = small(classes=2)
+    model.fixed_image_size = True
+    dash.session.model = model
+    dash.wait()
+    held.set()
+    assert panel.wait(60) and panel.drawn is not None and said(panel.message) == ""
+    assert "96 × 96" in panel.caption()
+    dash.tabs.selected_index = dash.tabs.titles.index("Draw")
+    assert panel.more.disabled and "32 × 32" in said(panel.cost)

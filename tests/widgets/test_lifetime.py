@@ -144,3 +144,23 @@ def test_what_hangs_on_a_widget_is_closed_with_it():
     box.kept = {"apart": [apart], "again": (box,)}
     close_whole(box)
     assert set(registry._instances) == before
+
+
+def test_tabs_that_rest_let_go_of_the_model_before():
+    dash = explorer.Dashboard(explorer.create_model("resnet10t", num_classes=3), images=[PHOTOS[0]])
+    dash.wait()
+    for title in ("Modules", "Feature maps", "Draw"):
+        dash.tabs.selected_index = dash.tabs.titles.index(title)
+    dash.modules.wait()
+    dash.draw.fields.steps.value = 2
+    dash.draw.start.click()
+    assert dash.draw.wait(60) and dash.draw.drawn is not None
+    dash.stages.number.explain("layer1", 0, 1, 1)
+    assert dash.stages.wait(60)
+    dash.tabs.selected_index = dash.tabs.titles.index("Camera")
+    before = weakref.ref(dash.session.model)
+    dash.session.model = explorer.create_model("lenet5", num_classes=3)
+    dash.wait()
+    gc.collect()
+    assert before() is None
+    dash.close()

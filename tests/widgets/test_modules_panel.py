@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -213,3 +214,60 @@ def test_the_view_shows_nothing_after_it_is_closed():
     view.clear("gone")
     view.picture({"a": b""})
     assert view._drawing == {} and view._pictures == {}
+
+
+def test_a_model_that_is_back_before_the_other_was_followed_is_the_one_that_is_drawn(monkeypatch):
+    from explorer.inspection.graph import asking
+
+    def net():
+        return explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                                           nn.Linear(4, 3)), input_size=(3, 32, 32))
+
+    first, second, begun, held = net(), net(), threading.Event(), threading.Event()
+    session = Session()
+    session.open_model(first)
+    session.open_image(PHOTO)
+    session.wait()
+    panel = ModulesPanel(session)
+    panel.seen(True)
+    assert panel.wait()
+    own = panel.graph.drawn
+
+    def slowly(model):
+        begun.set()
+        held.wait(30)
+        return graph(model)
+
+    graph = asking.graph
+    monkeypatch.setattr(asking, "graph", slowly)
+    session.open_model(second)
+    session.wait()
+    assert begun.wait(30)
+    session.open_model(first)
+    session.wait()
+    held.set()
+    assert panel.wait() and panel.graph.drawn is own
+    panel.seen(False)
+    session.open_model(second)
+    session.wait()
+    # nobody looks: what stands there is the first one's, and is given out as nobody's
+    assert panel.graph.figure() is None and panel.graph.code() == ""
+    panel.close()
+    session.close()
+
+
+def test_what_a_network_for_other_photos_reads_is_called_as_it_is():
+    for channels, said in ((1, "grey"), (12, "12 channels")):
+        net = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+        session = Session()
+        session.open_model(explorer.wrap(net, input_size=(channels, 32, 32), mean=(0.5,) * channels,
+                                         std=(0.5,) * channels))
+        session.open_image(np.zeros((12, 40, 40), np.float32) if channels == 12 else PHOTO)
+        session.wait()
+        panel = ModulesPanel(session)
+        panel.seen(True)
+        assert panel.wait()
+        choose(panel, "/input")
+        assert f"reads: {said}, normalised" in panel.given.about.value
+        panel.close()
+        session.close()

@@ -192,3 +192,46 @@ def test_networks_whose_maps_are_not_told_say_so():
     assert dash.stages.number.shown is None
     dash.close()
     click(dash.stages, 0, 0, 0)
+
+
+def test_the_layers_of_an_ensembles_member_can_be_gone_to():
+    torch.manual_seed(0)
+    parts = {name: explorer.create_model("resnet10t", num_classes=2).eval() for name in ("a", "b")}
+    for model in parts.values():
+        model.config = model.config.with_(input_size=(3, 64, 64))
+    dash = explorer.Dashboard(explorer.Ensemble(parts), images=[noise_photo(64, 64)])
+    dash.wait()
+    panel, number = dash.stages, dash.stages.number
+    panel.stage.value = "b/layer1"
+    click(panel, 3, 2, 2)
+    layers = number.view._layer["layers"]
+    assert layers[0] == "b/layer1" and all(layer.startswith("b/") for layer in layers[1:])
+    wish(panel, kind="layer", place=layers.index("b/layer1.0.conv1"))
+    assert number.shown.module == "b/layer1.0.conv1" and number.problem.value == ""
+    assert number.view._layer["readColumns"]
+    names: dict = {"dash": dash}
+    exec(panel.code(), names)
+    assert names["number"].value == number.shown.value
+    wish(panel, kind="back")
+    wish(panel, kind="behind", term=number.view._number["terms"][0]["place"], row=0, column=0)
+    assert number.shown.module.startswith("b/layer1.") and number.problem.value == ""
+    dash.close()
+
+
+def test_a_number_that_is_none_is_shown_in_words():
+    view = NumberView()
+    view.show({"module": "conv", "channel": 0, "row": 1, "column": 2, "value": "NaN"})
+    assert repr(view) == "NumberView(conv[0, 1, 2] = NaN)"
+    view.close()
+
+
+def test_the_stages_of_another_model_of_the_same_names_have_their_own_sizes():
+    dash = explorer.Dashboard("lenet5", images=[noise_photo(64, 64)])
+    for name, channels in (("resnet18", 64), ("resnet26", 256)):
+        model = explorer.create_model(name, num_classes=2).eval()
+        model.config = model.config.with_(input_size=(3, 64, 64))
+        dash.session.model = model
+        dash.wait()
+        assert dash.stages.stage.options[1] == "layer1"
+        assert dash.stages.stage.tooltips[1] == f"{channels} × 16 × 16"
+    dash.close()

@@ -111,9 +111,10 @@ class DrawnPicture(RichRepr):
     @property
     def difference(self) -> tuple[Image.Image, float] | None:
         """(what was changed of `before`, amplified so that the largest change is black or white and grey is
-        none; how many times it is amplified). None where it began with noise.
+        none; how many times it is amplified). None where it began with noise, and of other than 1 or 3
+        channels, which are shown each in its own range.
         """
-        if self.before is None:
+        if self.before is None or len(self.pixels) not in (1, 3):
             return None
         change = as_pixels(self.image) - as_pixels(self.before)
         largest = float(change.abs().max())

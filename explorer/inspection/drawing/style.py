@@ -18,6 +18,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from explorer.data.bands import BandImage, check_bands, check_photo
 from explorer.data.images import load_image
 from explorer.inspection.look.model import model_name
 from explorer.inspection.look.pixels import as_pixels
@@ -142,15 +143,30 @@ def chosen_stages(model: VisionModel, stage: Any, stages: Any) -> tuple[str, tup
 
 
 def opened(source: Any, model: VisionModel, argument: str) -> Image.Image:
-    """A photo in as many channels as the model reads. Raises ValueError where it can't be opened."""
+    """A photo in as many channels as the model reads: grey, RGB, or bands in 0..1. Raises ValueError where it
+    can't be had so.
+    """
     if source is None:
         raise ValueError(f"{argument} is None: style transfer takes two pictures, photo= and style=.")
-    return load_image(source, channels=model.in_chans)
+    picture = load_image(source, channels=model.in_chans)
+    if model.in_chans in (1, 3):
+        return check_photo(picture).convert("L" if model.in_chans == 1 else "RGB")
+    picture = check_bands(picture, model.in_chans)
+    low, high = float(picture.values.min()), float(picture.values.max())
+    if low < 0 or high > 1:
+        raise ValueError(f"{argument} has bands of {low:.4g} to {high:.4g}, and pictures are drawn in 0 to 1: "
+                         "bring them to that range.")
+    return picture
 
 
 def fitted(picture: Image.Image, sides: tuple[int, int]) -> Tensor:
     """The picture scaled, and what sticks out cut off: [C, H, W] in 0..1 of these (height, width)."""
-    return as_pixels(ImageOps.fit(picture, sides[::-1], Image.Resampling.BICUBIC))
+    def fit(one: Image.Image) -> Image.Image:
+        return ImageOps.fit(one, sides[::-1], Image.Resampling.BICUBIC)
+
+    if isinstance(picture, BandImage):
+        return torch.from_numpy(picture.each(fit).values).clamp(0, 1)
+    return as_pixels(fit(picture))
 
 
 def sides_like(picture: Image.Image, side: int, multiple: int) -> tuple[int, int]:

@@ -63,7 +63,8 @@ def find_source(model: VisionModel, name: Any, *, argument: str = "stage") -> So
     """The stage of that name, else the module at that dotted path ("pool:2": its second call).
 
     argument: what the caller calls that
-    Of an ensemble the stage is asked of the member that has it. Raises ValueError, with the nearest name.
+    Of an ensemble the stage is asked of the member that has it, and so is a module of one, "member/path".
+    Raises ValueError, with the nearest name.
     """
     if not isinstance(name, str):
         raise TypeError(f"{argument} is a {type(name).__name__}: expected a stage's name or the dotted path "
@@ -74,6 +75,9 @@ def find_source(model: VisionModel, name: Any, *, argument: str = "stage") -> So
                 member, _ = model.member_of_stage(name)
                 return find_source(member, name.partition("/")[2])
             return Source(model, name, number)
+    who, slash, rest = name.partition("/")
+    if slash and isinstance(model, EnsembleModel | FusedModel) and who in model.names:
+        return find_source(model.member(who), rest, argument=argument)
     path, _, call = name.partition(":")
     paths = [known for known, _ in model.named_modules() if known]
     if path not in paths or call and (not call.isdecimal() or int(call) < 1):

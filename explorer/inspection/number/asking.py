@@ -39,7 +39,7 @@ def explain_number(
 
     model:  an explorer model or a name;  image: anything `load_image` takes
     module: a stage's name, or the dotted path of any module that gives a map, tokens or a vector ("relu:2":
-            its second call)
+            its second call); of an ensemble's member with its name in front, "member/conv1"
     channel, row, column: of the number, from 0; a vector has channels alone
 
     The model runs once, in evaluation mode. Where a number is the sum of two branches, the way goes back

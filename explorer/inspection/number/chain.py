@@ -18,10 +18,11 @@ NORMS = ("native_batch_norm", "_native_batch_norm_legit_no_training", "_native_b
          "cudnn_batch_norm", "_batch_norm_with_update")
 ACTIVATIONS = {"relu": "ReLU", "hardtanh": "clip", "clamp": "clip", "silu": "SiLU", "gelu": "GELU",
                "sigmoid": "sigmoid", "hardswish": "hard swish", "hardsigmoid": "hard sigmoid", "tanh": "tanh",
-               "leaky_relu": "leaky ReLU", "elu": "ELU", "mish": "Mish"}
-MOVES = {name.removeprefix("aten::") for name, rule in operations.RULES.items()
-         if rule in (operations.move, operations.of_first)}
-ELSEWHERE = {*MOVES, "cat", "constant_pad_nd"}  # the number is the same, in another place
+               "leaky_relu": "leaky ReLU", "elu": "ELU", "mish": "Mish", "_prelu_kernel": "PReLU",
+               "celu": "CELU"}
+STAYS = {"_to_copy", "clone", "contiguous", "detach", "alias", "lift_fresh", "native_dropout"}
+MOVES = {name.removeprefix("aten::") for name, rule in operations.RULES.items() if rule is operations.move}
+ELSEWHERE = {*STAYS, *MOVES, "cat", "constant_pad_nd"}  # the number is the same, perhaps in another place
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,14 @@ def operand_behind(how: Made, tensor: Tensor, index: Index) -> tuple[Tensor, Ind
         return _part(how, index)
     if how.name == "constant_pad_nd":
         return _unpadded(how, index)
+    if how.name in STAYS:
+        return operands[0], index
     if how.name in MOVES:
         return operands[0], _moved(how, operands[0], index)
     if how.name in (*NORMS, "native_layer_norm") and how.number == 0:
         return operands[0], index
-    if operations.rule_for(how.func) is operations.pointwise or torch.Tag.pointwise in how.func.tags:
+    if how.name in ACTIVATIONS or operations.rule_for(how.func) is operations.pointwise \
+            or torch.Tag.pointwise in how.func.tags:
         main = main_operand(how)
         return None if main is None else (main, _broadcast(main, index))
     return None
@@ -113,14 +117,12 @@ def _broadcast(operand: Tensor, index: Index) -> Index:
 
 
 def _moved(how: Made, operand: Tensor, index: Index) -> Index:
-    """Where a number was before a view, slice or copy: the same done to the places' numbers says it."""
-    if operations.RULES.get(how.func._schema.name) is operations.of_first:
-        return index
-    places = torch.arange(operand.numel()).view(operand.shape)
+    """Where a number was before a view or slice: the same done to the places' numbers says it."""
+    places = torch.arange(operand.numel(), dtype=torch.float64).view(operand.shape)  # not all pad whole ones
     func = torch.ops.aten.reshape.default if how.name in ("view", "_unsafe_view") else how.func
     found = func(places, *how.args[1:], **how.kwargs)
     found = found[how.number] if isinstance(found, (list, tuple)) else found
-    return tuple(int(at) for at in torch.unravel_index(found[index], operand.shape))
+    return tuple(int(at) for at in torch.unravel_index(found[index].long(), operand.shape))
 
 
 def _unpadded(how: Made, index: Index) -> tuple[Tensor, Index] | None:
@@ -199,9 +201,12 @@ def _words(how: Made, others: list[float], constants: Sequence[float]) -> tuple[
 
 def _batch_norm(how: Made, index: Index, value: float) -> Step:
     given, channel = how.given, index[1]
-    named = [given.get(name) for name in ("running_mean", "running_var", "weight", "bias")]
-    mean, variance, weight, bias = (default if one is None else float(one[channel].detach())
-                                    for one, default in zip(named, (0.0, 1.0, 1.0, 0.0)))
+    names = ("running_mean", "running_var", "weight", "bias")
+    mean, variance, weight, bias = (default if one is None else float(one[channel].detach()) for one, default
+                                    in zip(map(given.get, names), (0.0, 1.0, 1.0, 0.0)))
+    if operations.by_own_statistics(given):
+        numbers = given["input"][:, channel].detach().cpu().double()
+        mean, variance = float(numbers.mean()), float(numbers.var(correction=0))
     deviation = math.sqrt(variance + given.get("eps", given.get("epsilon", 1e-5)))
     return _normalised("batch normalisation", value, mean, deviation, weight, bias)
 

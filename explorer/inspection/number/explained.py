@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -96,6 +98,25 @@ class ExplainedNumber(RichRepr):
         return explained(self.model_name, self.module, self.remembered, channel, row, column, self.notes)
 
     @property
+    def agrees(self) -> bool:
+        """Whether `computed` is `value` but for rounding. It is not where the network has done something in
+        between that is not told, such as to write over a part of a map.
+        """
+        if not (math.isfinite(self.value) and math.isfinite(self.computed)):
+            return True
+        passed = [self.value, float(self.terms.products.abs().sum()), *(step.value for step in self.steps)]
+        dtype = self.remembered.tensor.dtype
+        rounding = max(1e-3, torch.finfo(dtype).eps ** 0.5 if dtype.is_floating_point else 0)
+        return abs(self.computed - self.value) <= rounding * max(map(abs, passed))
+
+    @property
+    def apart(self) -> str:
+        """What to say where it is not; "" where it is."""
+        return "" if self.agrees else (
+            f"This gives {self.computed:.6g}, and the number is {self.value:.6g}: the network does something "
+            "in between that is not told here.")
+
+    @property
     def products(self) -> list[tuple[int, float]]:
         """(input channel, input or place; what it adds to the sum), those that weigh most first."""
         products = self.terms.products.tolist()
@@ -142,8 +163,9 @@ class ExplainedNumber(RichRepr):
         if terms.corner is not None and terms.inside is not None:
             first = "The kernel" if terms.inside.numel() == 1 else "The kernel's first weight"
             facts += f" {first} lies on row {terms.corner[0]}, column {terms.corner[1]}."
+        notes = notes_html([*self.notes, *filter(None, [self.apart])])
         return (f"<div>{title_html(f'{self.model_name}, {place}')}<p style='{LINE}'>{escape(facts)}</p>"
-                f"{notes_html(self.notes)}{_terms_html(terms)}{_steps_html(self)}{_mixed_html(self)}</div>")
+                f"{notes}{_terms_html(terms)}{_steps_html(self)}{_mixed_html(self)}</div>")
 
 
 def explained(model_name: str, module: str, remembered: Remembered, channel: int, row: int, column: int,

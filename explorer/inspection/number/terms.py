@@ -167,7 +167,9 @@ def _pooling(how: Made, given: dict[str, Any], index: Index) -> Terms:
                                    stride, padding, dilation)
     values, share = patch[0][inside], 1.0
     if not largest:
-        counts = kernel[0] * kernel[1] if given["count_include_pad"] else len(values)
+        ends = [size + more for size, more in zip(source.shape[-2:], padding)]  # of the padding at the end
+        rows, columns = (sum(at < end for at in one) for one, end in zip(under, ends))
+        counts = rows * columns if given["count_include_pad"] else len(values)
         share = 1 / (given["divisor_override"] or counts)
     return Terms("largest" if largest else "mean", how.path, "place", values[:, None, None],
                  torch.full((len(values), 1, 1), share, dtype=torch.float64), tuple(range(len(values))),

@@ -62,7 +62,8 @@ def receptive_field(
 
     The result knows all cells of the map: `.at(row, column)` takes no further pass. Rows that a layer pads
     count as no pixels. A convolution is taken to read all under its kernel, attention all
-    places of its window (the mask of shifted windows too), and a normalisation by known statistics nothing.
+    places of its window (the mask of shifted windows too), a normalisation by the photo's own statistics all
+    of its channel, and one by known statistics nothing.
     Operations whose reach isn't known are taken to read all of what goes in, and are named in the notes.
     Raises ValueError for an unknown stage, a cell that the map has not, and a map without places.
     """

@@ -185,7 +185,8 @@ def adaptive(call: Call) -> Any:
 
 
 def resize(call: Call) -> Reach:
-    """Interpolation: a row is mixed of its two neighbours (nearest: one, bicubic: four)."""
+    """Interpolation: a row is mixed of its two neighbours (nearest: one, bicubic: four; more with antialias).
+    """
     reach, name = call.reach("self"), call.func._opname
     for axis in (-2, -1):
         length, size = reach.shape[axis], call.shape[axis]
@@ -197,6 +198,10 @@ def resize(call: Call) -> Reach:
 def _neighbours(name: str, row: int, length: int, size: int, corners: bool) -> list[int]:
     if "nearest" in name:
         return [min(row * length // size, length - 1)]
+    if name.endswith("_aa") and length > size:  # made smaller without steps: all that lies below counts
+        scale = length / size
+        middle, wide = (row + 0.5) * scale + 0.5, scale * (2 if "bicubic" in name else 1)
+        return list(range(max(math.floor(middle - wide), 0), min(math.floor(middle + wide), length)))
     at = row * (length - 1) / max(size - 1, 1) if corners else (row + 0.5) * length / size - 0.5
     if "bilinear" in name:
         at = max(at, 0.0)
@@ -239,6 +244,22 @@ def group_norm(call: Call) -> list[Reach | None]:
     return [found.map(lambda edge: kinds.lean(edge.reshape(shape))), None, None]
 
 
+def by_own_statistics(given: dict[str, Any]) -> bool:
+    """Whether batch normalisation takes mean and variance of what it reads, as instance normalisation does.
+
+    given: its arguments by their names
+    """
+    return given.get("running_mean") is None or bool(given.get("training"))
+
+
+def batch_norm(call: Call) -> list[Reach | None]:
+    """Number by number; by its own statistics all places of a channel count."""
+    reach = call.operands[0]
+    if by_own_statistics(call.given):
+        reach = kinds.along(reach, [axis for axis in range(len(reach.shape)) if axis != 1])
+    return [reach.to_shape(call.shape)]
+
+
 def product(call: Call) -> Reach:
     """A product of matrices: a number reads all of a row of the first, and all of a column of the second."""
     *_, first, second = [value for value in call.args if isinstance(value, Tensor)][:3]
@@ -279,6 +300,8 @@ def _table() -> dict[str, Rule]:
         reduction: "mean sum amax amin max min var var_mean std std_mean prod linalg_vector_norm norm "
                    "logsumexp argmax any all",
         spread: "_softmax softmax _log_softmax _safe_softmax",
+        batch_norm: "native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm "
+                    "_batch_norm_with_update _native_batch_norm_legit",
         layer_norm: "native_layer_norm", group_norm: "native_group_norm",
         product: "mm bmm addmm baddbmm mv addmv",
         attention: "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
@@ -290,9 +313,6 @@ def _table() -> dict[str, Rule]:
 
 
 RULES = _table()
-#: Normalisation by known statistics: number by number, by what was learnt.
-NORMS = {"aten::native_batch_norm", "aten::_native_batch_norm_legit_no_training",
-         "aten::cudnn_batch_norm", "aten::_batch_norm_with_update", "aten::_native_batch_norm_legit"}
 
 
 def rule_for(func: Any) -> Rule | None:

@@ -64,7 +64,7 @@ class Tracing(TorchDispatchMode):
         if not outs:
             return
         found: Any
-        rule = operations.of_first if name in operations.NORMS else operations.rule_for(call.func)
+        rule = operations.rule_for(call.func)
         if rule is operations.pointwise:
             found = join(self._without_gates(call.operands, outs[0].shape), outs[0].shape)
         elif rule is not None:

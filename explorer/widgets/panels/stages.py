@@ -82,6 +82,7 @@ class StagesPanel(Panel):
             self._offer(names)
         elif self.session.stage in names and self.session.stage != self.stage.value:
             self.stage.value = self.session.stage
+        self.stage.tooltips = [" × ".join(map(str, look.stages[one].shape)) for one in names]
         self.number.follow(look, self.session.model, self.stage.value or "")
         if not names:  # e.g. a student's first network, of linear layers only
             self._shown = None
@@ -100,11 +101,9 @@ class StagesPanel(Panel):
         """
         depth = self.stage.index or 0
         share = depth / max(1, len(self.stage.options) - 1)
-        look = self.session.look
         self._offering = True
         try:
             self.stage.options = names
-            self.stage.tooltips = [" × ".join(map(str, look.stages[n].shape)) for n in names]
             same_depth = names[round(share * (len(names) - 1))] if names else None
             self.stage.value = self.session.stage if self.session.stage in names else same_depth
         finally:

@@ -252,7 +252,7 @@ function render({ model, el }) {
       else if (one.other) node.insertBefore(make("span", "vx-number-formula", null, one.other), node.lastChild);
     });
     const gap = typeof number.value === "number" && typeof number.computed === "number" ? Math.abs(number.value - number.computed) : null;
-    const last = add("the cell", gap === null ? "" : gap ? `differs by ${gap.toExponential(0)}: rounding` : "the very same", number.value, "vx-number-result");
+    const last = add("the cell", gap === null ? "" : gap ? `differs by ${gap.toExponential(0)}: ${number.agrees ? "" : "more than "}rounding` : "the very same", number.value, "vx-number-result");
     last.dataset.value = String(number.value);
     last.dataset.computed = String(number.computed);
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import threading
 import time
@@ -10,9 +11,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+from explorer.display.words import sentence_of
+
 if TYPE_CHECKING:  # importing them loads torch: the dashboard is on the screen before that
     from explorer.inspection.attribution.result import Attribution
     from explorer.inspection.look.result import Look
+
+log = logging.getLogger(__name__)
 
 MOST_PIXELS = 2**21   # of a frame: the browser scales it to a small part of that
 MOST_PICTURE = 2**23  # of a frozen one
@@ -85,8 +90,9 @@ def see(model: Any, data: bytes, target: int | None = None) -> Seen:
     if not why:
         try:
             heat = explain(model, look=look, method="gradcam", target=target)
-        except ValueError as error:  # e.g. no gradient leads through it
-            why = str(error)
+        except Exception as error:  # no gradient leads through it, or anybody's backward pass fails
+            log.info("no heat map of a frame", exc_info=error)
+            why = sentence_of(error, unexpected="There is no heat map of this network ({problem}).")
     return Seen(look, heat, why, target, time.perf_counter() - started)
 
 

@@ -6,6 +6,8 @@ most. What was stopped goes on from where it is.
 
 from __future__ import annotations
 
+import weakref
+from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -52,7 +54,7 @@ class DrawPanel(Panel):
         self.drawn: DrawnPicture | None = None
         self.before: DrawnBefore | None = None
         self.timing = Timing()
-        self._model: Any = None  # that the controls are about
+        self._model: weakref.ref | None = None  # that the controls are about
         super().__init__(session)
         self.add_class("vx-draw")
 
@@ -98,9 +100,9 @@ class DrawPanel(Panel):
     def draw(self) -> None:
         """Another model, photo, stage, channel or class is in front."""
         session = self.session
-        if session.model is not self._model:
+        if not self._follows:
             self._let_go()
-            self._model = session.model
+            self._model = None if session.model is None else weakref.ref(session.model)
             self.timing.other_model()
             self.offer.take_model()
         if session.look is not None:
@@ -108,13 +110,18 @@ class DrawPanel(Panel):
         self.offer.follow()
         self._foretell()
 
+    @property
+    def _follows(self) -> bool:
+        """Whether the controls are about the model that is open."""
+        return (None if self._model is None else self._model()) is self.session.model
+
     def _let_go(self) -> None:
         """Another model is open: what the former one has drawn stays, and does not go on."""
         if self.work.wanted:
             self.work.drop()
             self.view.clear()
             self.curve.clear()
-            self.wanted = None
+            self.wanted = self.drawn = None
             self.work.say("Another model is open: the picture that was growing is given up.")
         if self.wanted is not None and self.drawn is not None:
             self.wanted, self.drawn.sofar = self.wanted.alone(), None
@@ -122,8 +129,8 @@ class DrawPanel(Panel):
 
     def _foretell(self) -> None:
         """Say what would be drawn, and what it would take, or why it can't be."""
-        if self.offer.filling:
-            return
+        if self.offer.filling or not self._follows:
+            return  # they are exchanged, or will be as the reader comes back
         self.fields.show()
         model = self.session.model
         why = "" if model is not None else "Choose a model first."
@@ -157,7 +164,7 @@ class DrawPanel(Panel):
             return
         if self.wanted is not None and self.drawn is not None:
             self.before.add(self.wanted, self.drawn)
-        self.wanted, self.drawn = wanted, None
+        self.wanted, self.drawn = replace(wanted, model=None), None  # the model is the session's
         self.facts.value = ""
         self.view.clear()
         self.curve.clear()
@@ -172,7 +179,7 @@ class DrawPanel(Panel):
         if not drawn.stopped:
             wanted = wanted.more(self.fields.steps.value)
         self.wanted = wanted
-        self._begin(wanted, drawn)
+        self._begin(replace(wanted, model=self.session.model), drawn)
 
     def _begin(self, wanted: Wanted, after: DrawnPicture | None) -> None:
         self.work.say("")

@@ -106,8 +106,9 @@ class GivenPanel(Panel):
             return (f"{escape(node.name)} is an operation between modules, and has no name of its own to "
                     "look at: select what it reads, or what reads it.")
         if not isinstance(node.shape, tuple):
-            return (f"{escape(self.path)} gives {node.shape_text or 'no tensor'}, and no single tensor: open "
-                    "it, and select a module in it.")
+            given = escape(node.shape_text) or "no tensor"
+            return (f"{escape(self.path)} gives {given}, and no single tensor: open it, and select a module "
+                    "in it.")
         return ""
 
     def _say(self, text: str) -> None:
@@ -187,8 +188,10 @@ class GivenPanel(Panel):
 
 def _look_at(look: Look, model: Any, path: str, ran: Ran, places: bool, _job: Job) -> Given:
     if path == INPUT:
-        return Given(path, look, Drawable(look.input.numpy(), "What the network reads: red, green and blue, "
-                                                              "normalised."), ran)
+        count = len(look.input)
+        colours = {1: "grey", 3: "red, green and blue"}.get(count, f"{count} channels")
+        return Given(path, look, Drawable(look.input.numpy(),
+                                          f"What the network reads: {colours}, normalised."), ran)
     from explorer.inspection.look.looking import look as look_at
 
     seen = look_at(model, look.image, at=[path])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from explorer.display.words import counted, sentence_of
 from explorer.widgets import export
@@ -50,7 +50,7 @@ class GraphPanel(Panel):
         self.drawn: Drawn | None = None
         self._known: WeakKeyDictionary[Any, Drawn] = WeakKeyDictionary()  # of each model, as it was left
         self.pictures: Mapping[str, bytes] = {}  # those in the boxes, by the paths of the nodes
-        self._of: Any = None                 # the model whose drawing is shown, or is being made
+        self._of: ref | None = None          # the model whose drawing is shown, or is being made
         self._pictured: tuple | None = None  # the look, and the paths, whose pictures are shown
         super().__init__(session)
         self.add_class("vx-graph-panel")
@@ -69,8 +69,10 @@ class GraphPanel(Panel):
         session, model = self.session, self.session.model
         if session.tree is None or model is None:
             return
-        if model is not self._of:
-            self._of, self.drawn, self._pictured, self.pictures = model, None, None, {}
+        if not self._follows:
+            self._of, self.drawn, self._pictured, self.pictures = ref(model), None, None, {}
+            for line in (self.work, self.small):  # what was asked of the former one
+                line.drop()
             self.work.say("")
             self.view.selected = ""
             self.view.clear(" ")
@@ -82,10 +84,15 @@ class GraphPanel(Panel):
         elif self.drawn is not None:
             self._picture()
 
+    @property
+    def _follows(self) -> bool:
+        """Whether it is about the model that is open; while it rests, another one may be."""
+        return self._of is not None and self._of() is self.session.model
+
     def open_block(self, path: str, opened: bool = True) -> None:
         """Open a block, or close it with all that is open in it."""
         with self.session.lock:
-            if self.drawn is None:
+            if self.drawn is None or not self._follows:
                 return
             graph, before = self.drawn.graph, self.drawn.opened
             inside = {one for one in before if one == path or path in _around(graph, one)}
@@ -96,7 +103,7 @@ class GraphPanel(Panel):
 
     def node(self, path: str) -> Node | None:
         """What is known of a node: as it is drawn, folded perhaps, where it is."""
-        if self.drawn is None:
+        if self.drawn is None or not self._follows:
             return None
         drawn = next((box.node for box in self.drawn.layout.boxes if box.node.path == path), None)
         return drawn or next((node for node in self.drawn.graph.nodes if node.path == path), None)
@@ -112,7 +119,7 @@ class GraphPanel(Panel):
 
     def _lay_out(self, opened: tuple[str, ...], *, anchor: str, reveal: bool = False) -> None:
         """Lay it out anew, in the background: many boxes take a second."""
-        model, drawn = self._of, self.drawn
+        model, drawn = self.session.model, self.drawn
         self.drawn = Drawn(drawn.graph, opened, drawn.layout, drawn.said)  # the next click counts from here
         self.work.start(partial(_laid_out, drawn.graph, opened, drawn),
                         partial(self._show, model, anchor=anchor, reveal=reveal))
@@ -133,7 +140,7 @@ class GraphPanel(Panel):
     def _picture(self) -> None:
         """The strongest channel of what each drawn module gives for the photo, in the background."""
         session = self.session
-        if session.look is None or session.model is not self._of or self.drawn is None:
+        if session.look is None or self.drawn is None or not self._follows:
             return
         nodes = [box.node for box in self.drawn.layout.boxes if box.pictured]
         asked = session.look, frozenset(node.path for node in nodes)
@@ -154,7 +161,7 @@ class GraphPanel(Panel):
     # --- code and figure ------------------------------------------------------------------------------
 
     def code(self) -> str:
-        if self.drawn is None:
+        if self.drawn is None or not self._follows:
             return ""
         lines = ["import explorer", "", *model_lines(self.session), "wiring = explorer.graph(model)"]
         options = {"open": list(self.drawn.opened)} if self.drawn.opened else {}
@@ -164,12 +171,12 @@ class GraphPanel(Panel):
     def figure(self) -> Any:
         from explorer.inspection.graph.chart import graph_figure
 
-        if self.drawn is None:
+        if self.drawn is None or not self._follows:
             return None
         return graph_figure(self.drawn.layout, self.pictures, title=self.heading())
 
     def caption(self) -> str:
-        if self.drawn is None:
+        if self.drawn is None or not self._follows:
             return super().caption()
         return f"{export.caption_of(self.session, photo=False)} {self.drawn.said}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import ipywidgets as W
 
@@ -60,7 +61,7 @@ class NumberBlock(W.VBox):
         self._layers: tuple[str, ...] = ()         # of the stage
         self._way: list[Asked] = []                # which numbers the reader came from
         self._reads: dict[str, Reads | None] = {}  # what the cells of a map read, of this model
-        self._model: Any = None
+        self._model: ref | None = None             # which may go while the tab rests
         self._wanted: Asked | None = None          # asked for, and not there yet
         self._facts: dict[str, Any] = {}           # the map on the screen, as the page has it
         self.view, self.problem = NumberView(lock=session.lock), W.HTML()
@@ -74,8 +75,8 @@ class NumberBlock(W.VBox):
 
     def follow(self, look: Look | None, model: Any, stage: str) -> None:
         """Another photo: the same cell of it. Another model, or another stage in front: none."""
-        if model is not self._model:
-            self._model = model
+        if (None if self._model is None else self._model()) is not model:
+            self._model = None if model is None else ref(model)
             self._reads.clear()
             self.shut()
         elif look is None or self.stage and stage != self.stage:
@@ -105,6 +106,11 @@ class NumberBlock(W.VBox):
         self.view.show({})
         self.view.heat({})
         self._say("")
+
+    @property
+    def _member(self) -> str:
+        """What stands before the modules' names: of an ensemble the member whose stage was clicked."""
+        return self.stage[:self.stage.rfind("/") + 1] if hasattr(self.session.model, "members") else ""
 
     @property
     def asked(self) -> Asked | None:
@@ -171,7 +177,7 @@ class NumberBlock(W.VBox):
         if where is None or not where.module or self.asked is None:
             return
         self._way.append(self.asked)
-        self._ask(Asked(where.module, where.channel, where.row, where.column))
+        self._ask(Asked(f"{self._member}{where.module}", where.channel, where.row, where.column))
 
     def _go(self, module: str) -> None:
         """Another layer of the stage, at the same share of its map's height and width."""
@@ -184,7 +190,7 @@ class NumberBlock(W.VBox):
 
     def _ask(self, asked: Asked, within: tuple[int, int, int] | None = None) -> None:
         """within: the sizes of the map that the cell was asked of, where the new one may have others."""
-        model, image, stage = self.session.model, self.session.image, self.stage
+        model, image, stage, member = self.session.model, self.session.image, self.stage, self._member
         self._wanted = asked
         self.stepping.drop()
         self.view.say_busy(f"computing {asked.module}")
@@ -202,7 +208,9 @@ class NumberBlock(W.VBox):
                 scaled = [min(size - 1, at * size // old) for at, size, old in
                           zip((asked.row, asked.column), sizes[1:], within[1:])]
                 found = found.at(*scaled, channel=min(asked.channel, sizes[0] - 1))
-            layers = found.remembered.layers if asked.module == stage else self._layers
+            layers = self._layers
+            if asked.module == stage:
+                layers = tuple(f"{member}{layer}" for layer in found.remembered.layers)
             return found, number_facts(found), map_facts(found), layers
 
         self.work.start(compute, self._show)

@@ -66,7 +66,8 @@ def number_facts(number: ExplainedNumber, *, keep: Sequence[int] = ()) -> dict[s
               "opens": other_branch(step, photo) is not None} for step in number.steps]
     return {
         "module": number.module, "channel": number.channel, "row": number.row, "column": number.column,
-        "value": plain(number.value), "computed": plain(number.computed), "said": said(number),
+        "value": plain(number.value), "computed": plain(number.computed),
+        "agrees": number.agrees, "said": said(number),
         "kind": terms.kind, "of": terms.of, "count": len(terms.numbers), "known": terms.known,
         "sum": plain(terms.total - terms.bias if terms.known else terms.value), "bias": plain(terms.bias),
         "rest": plain(sum(rest)), "others": len(rest), "opens": opens, "photo": reads_photo,
@@ -115,7 +116,8 @@ def said(number: ExplainedNumber) -> str:
     done = [{"add": "another branch is added" if step.other else "a number is added",
              "multiply": "a gate multiplies it" if step.other else "it is scaled"}.get(step.name, step.name)
             for step in number.steps]
-    return f"{text}{'; then: ' + ', '.join(done) if done else ''}."
+    text += f"; then: {', '.join(done)}" if done else ""
+    return " ".join(filter(None, [f"{text}.", number.apart]))
 
 
 def plain(value: Any) -> float | str:
@@ -146,7 +148,7 @@ def _middle(terms: Terms) -> tuple[int, int]:
 
 def _name(terms: Terms, index: int, reads_photo: bool) -> str:
     number = terms.numbers[index]
-    if reads_photo and terms.of == "input channel" and len(terms.numbers) == len(COLOURS):
+    if reads_photo and terms.of == "input channel" and terms.numbers == (0, 1, 2):
         return COLOURS[number]
     return f"{terms.of.removeprefix('input ') if terms.of == 'input channel' else terms.of} {number}"
 
