@@ -40,7 +40,7 @@ from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.parts.base import SHARED_STYLE
 from explorer.widgets.parts.slider_names import SliderNames
-from explorer.widgets.session import Session
+from explorer.widgets.session import CLOSED, Session
 from explorer.widgets.status import status_html
 
 HERE = Path(__file__).parent
@@ -165,6 +165,7 @@ class Dashboard(W.VBox):
         self.session.wait(timeout)
         if (second := self.second) is not None:
             second.wait(timeout)
+        self.saved.at_first()
 
     def load(self, source: Any) -> None:
         """Show another photo: anything that explorer.load_image takes.
@@ -203,7 +204,7 @@ class Dashboard(W.VBox):
         _memory.give_back()
 
     def _ipython_display_(self) -> None:
-        self.saved.show(self._repr_mimebundle_() or {})
+        self.saved.show({"text/plain": CLOSED} if self._closed else self._repr_mimebundle_() or {})
 
     def __repr__(self) -> str:
         models = " beside ".join(one.model_name or "no model yet" for one in self._sessions())
@@ -324,10 +325,11 @@ def called(panel: W.Widget) -> str:
 
 
 def panels_in(widget: W.Widget) -> list[Panel]:
-    """The panels inside a widget, in their order, however many boxes are around them."""
-    if isinstance(widget, Panel):
-        return [widget]
-    return [panel for child in getattr(widget, "children", ()) for panel in panels_in(child)]
+    """The panels inside a widget, itself among them, in their order, however many boxes are around them; a
+    panel comes before those that stand in it.
+    """
+    inside = [panel for child in getattr(widget, "children", ()) for panel in panels_in(child)]
+    return [widget, *inside] if isinstance(widget, Panel) else inside
 
 
 def styles() -> str:

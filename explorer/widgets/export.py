@@ -33,16 +33,18 @@ def snapshot_html(*sessions: Session, panels: Sequence[Kept] = ()) -> str:
 
 def _state_html(session: Session) -> str:
     parts = []
-    if session.look is not None:
-        parts.append(session.look._repr_html_())
-    elif session.model_name:
-        parts.append(f"<p><b>{escape(session.model_name)}</b>, no photo yet</p>")
+    with session.lock:  # all of the same moment
+        look, tree, model, photo = session.look, session.tree, session.model_name, session.image_name
+    if look is not None:
+        parts.append(look._repr_html_())
+    elif model:
+        parts.append(f"<p><b>{escape(model)}</b>, no photo yet</p>")
     else:
         parts.append("<p>Nothing is open yet.</p>")
-    if session.tree is not None:
-        parts.append(f"<details><summary>Modules</summary>{session.tree._repr_html_()}</details>")
-    if session.image_name:
-        parts.append(f"<p>Photo: {escape(session.image_name)}</p>")
+    if tree is not None:
+        parts.append(f"<details><summary>Modules</summary>{tree._repr_html_()}</details>")
+    if photo:
+        parts.append(f"<p>Photo: {escape(photo)}</p>")
     return "".join(parts)
 
 

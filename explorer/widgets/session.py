@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CLOSED = "This dashboard is closed. Make a new one with explorer.Dashboard()."
+
 
 class ExplorerError(RuntimeError):
     """Something that a user asked for could not be done; the message says what to do."""
@@ -113,7 +115,7 @@ class Session(State):
     def _ask(self, **changes: Any) -> None:
         with self.lock:
             if self.jobs.closed:
-                raise RuntimeError("This dashboard is closed. Make a new one with explorer.Dashboard().")
+                raise RuntimeError(CLOSED)
             self._wish = replace(self._wish, **changes)
             self._cause = None
             self._publish(error="")  # what went wrong before is no longer asked for

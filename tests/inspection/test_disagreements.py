@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
@@ -17,6 +18,7 @@ from explorer.inspection.compare.comparing import compare
 from explorer.inspection.compare.disagreeing import disagreements_of
 from explorer.inspection.compare.divergence import jensen_shannon
 from tests.html import parse
+from tests.inspection.small_models import told
 from tests.inspection.test_compare import LITE, colours, photos
 
 
@@ -126,3 +128,34 @@ def test_the_beagle_divides_two_trained_networks():
     assert rows[0].answers == ("Walker hound", "beagle") and rows[0].right == (False, True)
     assert rows[0].truth == ("English foxhound", "basset", "beagle")
     assert rows.picture("Beagle", 64).size[0] == 64
+
+
+# --- what is no number ----------------------------------------------------------------------------------
+
+
+def test_an_answer_that_is_no_number_has_no_bits_and_comes_last():
+    result = compare({"a": colours(), "b": colours(confused=True)}, photos(), measure=False)
+    result.logits[1][0] = np.nan
+    rows = result.disagreements()
+    assert [row.bits is None for row in rows] == [False, False, True] and rows[2].photo == result.photos[0]
+    assert rows[0].bits >= rows[1].bits
+    assert "–" in parse(rows._repr_html_()).text and rows.figure() is not None
+    assert result.photos_csv().splitlines()[1].endswith(",")  # no bits
+
+
+def test_a_grey_photo_is_grey_in_the_figure():
+    rows = compare([colours(), colours(confused=True)], photos(), measure=False).disagreements()
+    grey = replace(rows, _opens=lambda photo: Image.new("L", (8, 8), 200))
+    assert grey.picture("any").convert("RGBA").getpixel((4, 4)) == (200, 200, 200, 255)
+    assert grey.picture("any").mode == "RGB"
+
+
+def test_models_that_give_numbers_are_apart_by_their_distance_and_that_is_said():
+    models = {"a": told("numbers", ("redness",)), "b": told("numbers", ("Redness",), number_mean=(5.0,),
+                                                            number_std=(2.0,))}
+    rows = compare(models, photos(), measure=False).disagreements()
+    assert rows.of_numbers and [row.bits for row in rows] == [None] * 3
+    distances = [row.distance for row in rows]
+    assert distances == sorted(distances, reverse=True) and distances[0] > distances[2]
+    said, = rows.sentences
+    assert "give numbers" in said and "first answers" not in said

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from PIL import Image
 
 import explorer
 from explorer.inspection.compare.comparing import compare as real_compare
+from explorer.inspection.compare.facts import Disagreement
 from explorer.widgets.panels.compare import grid as module
+from explorer.widgets.panels.compare.grid_rows import grid_row
 from explorer.widgets.panels.compare.pace import Pace
 from explorer.widgets.parts.answer_grid import AnswerGrid, GridCell, GridRow
 from explorer.widgets.parts.photo_ticks import PhotoTicks
@@ -229,3 +233,22 @@ def test_what_it_takes_follows_from_multiply_adds_photos_and_what_must_be_opened
     assert pace.seconds(TWO, [10**9], 10, TWO) == pytest.approx(expected - 1e-8 * second.parameters + 10.1)
     assert pace.seconds(TWO, [None], 10, TWO) is None
     assert pace.seconds((*TWO, "torchvision/resnet18"), [], 10, TWO) is None
+
+
+def test_a_row_of_an_answer_that_is_no_number_can_be_read_by_the_page():
+    """JSON knows no NaN: with one the page would show nothing at all."""
+    broken = Disagreement("a photo", 1.0, math.nan, 0.0, ("cat", "dog"), None, (0.5, math.nan),
+                          (None, None))
+    row = grid_row(broken, 1.0)
+    assert (row.apart, row.share) == ("–", 0.0) and row.cells[1].sure == "not a number"
+    grid = AnswerGrid()
+    grid.show([("one", "red"), ("two", "blue")], [row, grid_row(broken, 0.0)], [b"", b""])
+    assert "NaN" not in grid._grid and json.loads(grid._grid)["rows"][1]["apart"] == "100.0 %"
+    grid.close()
+
+
+def test_of_models_that_give_numbers_the_grid_tells_their_distance():
+    near, far = (Disagreement(name, 0.0, 0.0, distance, ("age 3", "age 4")) for name, distance in
+                 (("near", 1.0), ("far", 4.0)))
+    assert [(row.apart, row.share) for row in (grid_row(near, 0.0, 4.0), grid_row(far, 0.0, 4.0))] == [
+        ("1", 0.25), ("4", 1.0)]

@@ -16,7 +16,7 @@ import explorer
 from explorer.data.datasets import PhotoSet
 from explorer.training.evaluation.evaluating import evaluate
 from explorer.training.evaluation.evaluation import Evaluation
-from explorer.training.run.beside import copy_of_model
+from explorer.training.run.beside import copy_at, copy_of_model
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.loading import LoadedRun
 from explorer.widgets import jobs
@@ -193,6 +193,15 @@ def test_the_copy_of_a_run_on_the_screen_is_judged_by_the_photos_its_run_held_ou
     panel.go.click()
     panel.wait()
     assert panel.shown.result.loss == pytest.approx(evaluate(run).loss) and "seed=3" in panel.code()
+
+
+def test_of_runs_with_one_name_the_copy_belongs_to_its_own(run):
+    """A loop over seeds: each run has held out other photos."""
+    other = finetune(tiny(), "flowers5_nano", name=run.name, epochs=1, threads=1, seed=4).wait(60)
+    copied, runs = copy_of_model(run), (run, other)
+    assert run_behind(copied, runs) is run and run_behind(copy_of_model(other), runs) is other
+    assert run_behind(other.model, runs) is other and run_behind(copy_at(run, 1), runs) is run
+    assert run_behind(tiny(), runs) is run_behind(None, runs) is None
 
 
 def test_a_folder_with_a_broken_photo_names_it(panel, tmp_path):

@@ -18,12 +18,13 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
+from explorer.models.outputs import Outputs
 from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run.beside import between_batches, copy_of_model
 from explorer.training.run.finetuning import finetune
 from explorer.widgets.panels.learn.advice import gap_note, what_helps
-from explorer.widgets.panels.learn.epoch_words import NOW, caption
+from explorer.widgets.panels.learn.epoch_words import NOW, answer_html, caption
 from explorer.widgets.panels.learn.fields import number
 from explorer.widgets.panels.learn.run_words import how_far, progress_html, waiting_text
 from explorer.widgets.panels.learn.setting_words import in_words
@@ -543,6 +544,32 @@ def test_every_epochs_answers_are_those_that_its_model_gives(panel):
         assert bars(view.answer.value) == pytest.approx(expected, abs=0.11)
     assert "after epoch 3" in view.about.value
     assert parse(view.where.value).text.startswith("After epoch 3 of 3")
+
+
+def test_curves_can_be_kept_in_the_first_epoch(panel):
+    run = finished(panel)
+    run.history = []  # as it is before the first epoch was over
+    assert run.batches and panel.exported("png").startswith(b"\x89PNG")
+
+
+def test_answers_that_are_no_number_are_told_as_that():
+    """A rate far too large makes NaN of every answer."""
+    labels, nan = ("red", "green", "blue"), torch.full((3,), math.nan)
+    one = caption(nan, 0, labels)
+    assert (one.text, one.right) == ("not a number, but it is red", False)
+    page = answer_html(nan, Outputs("one", labels))
+    assert "nan" not in page and page.count("not a number") == 3
+
+
+def test_what_fails_beside_a_run_is_told_without_the_programs_own_names(panel):
+    error = KeyError("fc.weight")
+    panel.previews._no_count(error)
+    panel.modules._failed(error)
+    panel.view.epochs._failed(panel.view._run, error)
+    for said in (panel.previews.learns, panel.modules.note, panel.view.epochs.about):
+        assert parse(said.value).text.startswith("That did not work (KeyError")
+    panel.previews._no_count(ValueError("train='head' with cache=True is taken"))
+    assert "cache=True" not in panel.previews.learns.value
 
 
 def test_the_maps_of_a_stage_are_those_of_the_chosen_epoch(folder):

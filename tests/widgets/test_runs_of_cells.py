@@ -144,3 +144,35 @@ def test_a_run_that_is_here_is_not_listed_once_more_from_its_folder(dash, folder
     learn(folder, "saved").wait(60).save(tmp_path / "runs" / "saved")
     dash.runs.folder.value = str(tmp_path / "runs")
     assert [name for name, _ in rows(dash)] == ["half", "saved"]
+
+
+def test_one_that_could_not_start_is_in_no_dashboard(folder, monkeypatch):  # noqa: F811
+    def no_room(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="new thread") as told:
+        patch.setattr(threading.Thread, "start", no_room)
+        learn(folder)
+    dash = opened()  # the error holds the run
+    assert told.value is not None and dash.session.run is None and dash.session.runs == ()
+    dash.close()
+
+
+def test_of_many_that_were_there_before_a_dashboard_the_last_keep_their_networks(
+        folder, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(started, "KEPT", 1)
+    runs = [learn(folder, f"run {number}").wait(60) for number in range(4)]
+    dash = opened()
+    assert [hasattr(run, "model") for run in dash.session.runs] == [False, False, True, True]
+    assert dash.session.runs[2:] == tuple(runs[2:]) and dash.session.run is runs[3]
+    assert [name for name, _ in rows(dash)] == [run.name for run in runs]
+    dash.close()
+
+
+def test_a_row_whose_network_is_let_go_of_stays_without_its_tick(dash, folder, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(started, "KEPT", 1)
+    for number in range(2):
+        learn(folder, f"run {number}").wait(60)
+    dash.runs.table.ticked = [1]
+    learn(folder, "run 2").wait(60)
+    assert not hasattr(dash.session.runs[0], "model") and dash.runs.table.ticked == [1, 2]

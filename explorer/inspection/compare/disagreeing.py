@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SHOWN = 8    # photos in a notebook and in a figure
 SIDE = 96    # pixels of a photo there
+OF_NUMBERS = ("The models give numbers: the photos are sorted by how far these are apart, as the mean "
+              "distance of two models, in their own unit.")
 SIGNS = {True: "✓ right", False: "✗ wrong", None: ""}
 
 
@@ -71,8 +73,16 @@ class Disagreements(Sequence[Disagreement], RichRepr):
         return math.log2(len(self.together)) if self.together else 0.0
 
     @property
+    def of_numbers(self) -> bool:
+        """Whether the models give numbers, so that photos come in the order of their `distance`."""
+        shares = [share for row in self.rows for share in row.shares]
+        return any(row.distance for row in self.rows) and all(share is None for share in shares)
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """What the numbers mean, and which models have no part in them."""
+        if self.of_numbers:
+            return (OF_NUMBERS,)
         said = [f"{name} is left out of the bits: {why}" for name, why in self.left_out]
         if not self.together:
             return ("No two of the models know the same classes, so there are no bits; the photos are sorted "
@@ -84,7 +94,7 @@ class Disagreements(Sequence[Disagreement], RichRepr):
     def picture(self, photo: str, side: int = SIDE) -> Image.Image:
         """One of the photos, small; grey where it is gone."""
         try:
-            return thumbnail(self._opens(photo), side)
+            return thumbnail(self._opens(photo).convert("RGB"), side)
         except (ImageError, OSError):
             return Image.new("RGB", (side, side), "grey")
 
@@ -153,12 +163,19 @@ def disagreements_of(result: Answers) -> Disagreements:
             photo, share=float(np.mean(differ)) if differ else 0.0,
             confidence=float(np.mean([*sure.values()])) if sure else 0.0, distance=_distance(result, j),
             answers=tuple(result.answer(i, j) for i in range(len(result))),
-            bits=None if bits is None else float(bits[j]), shares=tuple(map(sure.get, range(len(result)))),
+            bits=None if bits is None or math.isnan(bits[j]) else float(bits[j]),
+            shares=tuple(map(sure.get, range(len(result)))),
             right=tuple(None if np.isnan(one) else bool(one) for one in right[:, j]),
             truth=_truth_by_name(result, j)))
-    rows.sort(key=lambda row: (row.bits or 0.0, row.share, row.distance, row.confidence), reverse=True)
+    rows.sort(key=_how_far, reverse=True)
     names = tuple(result.names[i] for i in together)
     return Disagreements(tuple(rows), result.names, names, tuple(left_out), result.picture)
+
+
+def _how_far(row: Disagreement) -> list[float]:
+    """What rows are sorted by: what is no number (NaN) has no place in an order, and counts as 0."""
+    numbers = (row.bits or 0.0, row.share, row.distance, row.confidence)
+    return [0.0 if math.isnan(number) else number for number in numbers]
 
 
 def _distance(result: Answers, photo: int) -> float:

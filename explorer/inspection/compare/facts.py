@@ -73,7 +73,8 @@ class Disagreement:
                 classes
     distance:   the mean distance of two models' numbers, in the number's unit; 0 where no two give the same
     answers:    each model's first answer, or its numbers; "" for one without a classifier
-    bits:       the Jensen-Shannon divergence of the models that know the same classes; None where no two do
+    bits:       the Jensen-Shannon divergence of the models that know the same classes; None where no two do,
+                and where one of them answers with what is no number
     shares:     the probability of each first answer, 0..1; None where there is none
     right:      whether each first answer is right; None where nobody knows
     truth:      the right classes by name, none where nobody says

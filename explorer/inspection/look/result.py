@@ -158,7 +158,8 @@ class Look(RichRepr):
         if step > 1:
             stages += f"<p>{len(shown)} of {len(names)} stages; the others: look.mosaic(name).</p>"
         stages += "".join(_stage_html(name, found) for name, found in self._module_maps.items())
-        if (found := self.detections or self.segmentation) is not None:
+        found = self.segmentation if self.detections is None else self.detections  # perhaps of no box at all
+        if found is not None:
             return f"<div>{found._repr_html_()}<div style='{STAGES}'>{stages}</div></div>"
         return (
             f"<div>{title_html(facts)}{notes}"

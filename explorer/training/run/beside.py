@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import copy
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from explorer.models.contract import VisionModel
 from explorer.models.weights.report import LoadReport
+
+_run_of: weakref.WeakKeyDictionary[VisionModel, weakref.ref[Any]] = weakref.WeakKeyDictionary()  # of copies
 
 
 def between_batches(run: Any, work: Callable[[], Any]) -> Any:
@@ -58,7 +61,21 @@ def copy_of_model(run: Any) -> VisionModel:
         parameter.grad = None
     model.config = model.config.with_(tag=run.name)
     model.load_report = LoadReport(source=f"{run.name}, trained here", name=model.config.name)
+    _run_of[model] = weakref.ref(run)
     return model
+
+
+def copy_at(run: Any, epoch: int) -> VisionModel:
+    """A copy of the run's network as it was after an epoch. Raises ValueError for one that is not kept."""
+    model = between_batches(run, lambda: run.model_at(epoch))
+    _run_of[model] = weakref.ref(run)
+    return model
+
+
+def run_of_copy(model: Any) -> Any:
+    """The run whose network was copied here; None for any other model, and where it is gone."""
+    found = _run_of.get(model)
+    return None if found is None else found()
 
 
 def network_beside(run: Any) -> VisionModel:

@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 AnyLine = TypeVar("AnyLine", bound=Line)
 
 
+class NothingShownError(ValueError):
+    """There is nothing to export; the message says what to do first."""
+
+
 class Panel(W.VBox):
     """A part of the dashboard that draws one side of the session, and asks it for changes.
 
@@ -206,23 +210,25 @@ class Panel(W.VBox):
         if not (self.built and self.kept):
             return ""
         try:
-            figure, title, caption, _ = self._to_export()
-            with self.session.lock:
+            with self.session.lock:  # the lines are of the same moment as the figure
+                figure, title, caption, _ = self._to_export()
                 code = self._code_text()
             return export.section_html(figure, title=title, caption=caption, code=code)
-        except ValueError:
-            return ""  # nothing is shown
+        except NothingShownError:
+            return ""
         except Exception as error:
             log.exception("no figure of %s", self.called)
             why = sentence_of(error, unexpected="The figure could not be drawn ({problem}).")
             return f"<p>{escape(self.called)}: {escape(why)}</p>"
 
     def _to_export(self) -> tuple[Any, str, str, str]:
-        """(figure, title, caption, name of the file), all of the same moment. Raises ValueError for none."""
+        """(figure, title, caption, name of the file), all of the same moment. Raises NothingShownError for
+        none.
+        """
         with self.session.lock:
             figure = self.figure()
             if figure is None:
-                raise ValueError(self.nothing_yet)
+                raise NothingShownError(self.nothing_yet)
             caption = f"{self.caption()} Made with {export.software()}.".strip()
             return figure, self.heading(), caption, self._file_name()
 

@@ -58,11 +58,14 @@ class Saved:
         self._lock = threading.Lock()
 
     def show(self, bundle: dict[str, Any]) -> None:
-        """Show the widget, whose mime bundle is given, and the picture below it; in a cell."""
+        """Show the widget, whose mime bundle is given, and the picture below it; in a cell.
+
+        Once it is closed there is no other picture: the one that stands in the notebook stays.
+        """
         from IPython.display import display
 
         display(bundle, raw=True)
-        if in_a_notebook():
+        if in_a_notebook() and not self._closed:
             self._id, self._html = self._id or f"explorer-{uuid.uuid4().hex}", self._picture()
             display({"text/html": self._html, "text/plain": ""}, raw=True, display_id=self._id)
 
@@ -76,6 +79,13 @@ class Saved:
             self._timer = threading.Timer(REST, self.renew)
             self._timer.daemon = True
             self._timer.start()
+
+    def at_first(self) -> None:
+        """Draw the picture now where there is none yet: a notebook that is run to its end, as nbconvert does,
+        never rests.
+        """
+        if self._id and "<img" not in self._html:
+            self.renew()
 
     def renew(self) -> None:
         """Draw the picture anew, and send it where it has changed."""
@@ -97,9 +107,14 @@ class Saved:
                 self._timer.cancel()
 
     def _picture(self) -> str:
+        """Of what is shown now; where that can't be drawn, words: the dashboard is shown all the same."""
         sessions = self._sessions()
-        with sessions[0].lock:
-            return saved_html(*sessions)
+        try:
+            with sessions[0].lock:
+                return saved_html(*sessions)
+        except Exception:
+            log.exception("the picture for the saved notebook could not be drawn")
+            return saved_html()
 
 
 def in_a_notebook() -> bool:
@@ -117,7 +132,7 @@ def send_again(bundle: dict[str, str], display_id: str) -> None:
 
 
 def saved_html(*sessions: Session) -> str:
-    """The picture of one model, or of two below each other: photo, stages, answers."""
+    """The picture of one model, or of two below each other: photo, stages, answers. Of none: words alone."""
     rows = "".join(_row(session.model_name, session.look, session.model, session.image_name)
                    for session in sessions if session.look is not None)
     said = f"<p style='margin:.3em 0;opacity:.8'>{escape(DEAD if rows else EMPTY)}</p>"
@@ -125,7 +140,7 @@ def saved_html(*sessions: Session) -> str:
 
 
 def _row(name: str, look: Look, model: Any, photo: str) -> str:
-    found = look.detections or look.segmentation
+    found = look.segmentation if look.detections is None else look.detections  # of which there may be none
     seen = draw.thumbnail(look.seen if found is None else found.overlay(), PHOTO)
     stops, note = stops_of(look, model)
     pictures = [_figure(draw.data_uri(seen, format="JPEG"), photo, f"the photo {photo}")]

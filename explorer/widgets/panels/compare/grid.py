@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 PATIENCE = 3.0        # seconds that nobody is asked about
 FEWEST = 6            # photos that are worth a grid
 MEANS = "Jensen-Shannon divergence of the models' probabilities: 0 bits where they are the same"
+NUMBERS = "Mean distance of the numbers that two models give, in their own unit"
 ANSWERS = "Share of the pairs of models whose first answers differ"
 
 
@@ -273,8 +275,12 @@ class DisagreementsPanel(Panel):
         self.shown, pictures = outcome
         self._ready.clear()  # they are held by what is shown, where they are of use
         found = self.shown.found
-        rows = [grid_row(row, found.most) for row in found]
-        apart, means = ("bits apart", MEANS) if found.together else ("apart", ANSWERS)
+        distances = [row.distance for row in found if found.of_numbers and isfinite(row.distance)]
+        furthest = max(distances, default=0.0)
+        rows = [grid_row(row, found.most, furthest) for row in found]
+        apart, means = "apart", NUMBERS if furthest else ANSWERS
+        if found.together:
+            apart, means = "bits apart", MEANS
         self.grid.show([*zip(found.names, COLOURS)], rows, pictures, apart=apart, means=means)
         notes = [f"{who}: {why}" for who, why in self.shown.result.problems]
         self.below.value = notes_html(notes)

@@ -118,10 +118,18 @@ def own_photos(run: Any, choices: PhotoChoices) -> tuple[Any, str]:
 
 
 def run_behind(model: Any, runs: Sequence[Any]) -> Any:
-    """The run whose model this is, its own or the copy that "Use this model" makes; None for none."""
-    source = getattr(getattr(model, "load_report", None), "source", "")
-    return next((run for run in reversed(runs) if hasattr(run, "model")
-                 and (run.model is model or source == f"{run.name}, trained here")), None)
+    """The run whose model this is, its own or a copy that "Use this model" or "Use this checkpoint" makes;
+    None for none.
+
+    Not by its name: the runs of a loop over seeds have one name, and each has held out other photos.
+    """
+    if model is None:
+        return None
+    from explorer.training.run.beside import run_of_copy
+
+    copied = run_of_copy(model)
+    return next((run for run in reversed(runs)
+                 if hasattr(run, "model") and (run.model is model or run is copied)), None)
 
 
 def run_line(runs: Sequence[Any], run: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from explorer.display.words import percent
 from explorer.models.outputs import Outputs
 from explorer.widgets.parts.photo_strip import Caption
 
@@ -82,7 +83,10 @@ def caption(logits: Any, label: Any, outputs: Any, name: str = "") -> Caption:
         true = ", ".join(labels[i] for i in label) or "nothing"
         return Caption(text, set(said) == set(label), f"{name}: it is {true}")
     best = int(outputs.likeliest(logits))
-    text = f"{labels[best]} {100 * float(shares[best]):.0f}\N{NO-BREAK SPACE}%"
+    share = float(shares[best])
+    if share != share:  # a rate far too large makes NaN of everything
+        return Caption(f"not a number, but it is {labels[label]}", False, name)
+    text = f"{labels[best]} {100 * share:.0f}\N{NO-BREAK SPACE}%"
     return Caption(text if best == label else f"{text}, but it is {labels[label]}", best == label, name)
 
 
@@ -132,9 +136,10 @@ def _class_rows(logits: Any, outputs: Any) -> list[str]:
     rows = []
     for index in order:
         name, share = escape(labels[index]), float(shares[index])
-        bar = f'<span class="vx-track"><span class="vx-bar" style="width:{share:.2%}"></span></span>'
+        width = share if share == share else 0.0
+        bar = f'<span class="vx-track"><span class="vx-bar" style="width:{width:.2%}"></span></span>'
         rows.append(f'<li><span class="vx-name">{f"<b>{name}</b>" if index == best else name}</span>'
-                    f'<span class="vx-value">{100 * share:.1f} %</span>{bar}</li>')
+                    f'<span class="vx-value">{percent(share)}</span>{bar}</li>')
     return rows
 
 

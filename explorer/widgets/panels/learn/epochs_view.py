@@ -34,6 +34,8 @@ from explorer.widgets.panels.learn.epoch_words import (
     when_text,
 )
 from explorer.widgets.panels.learn.place_answers import own_html, places_text, samples_shown
+from explorer.widgets.panels.learn.run_words import problem_text
+from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts.mosaic import FeatureMosaic
 from explorer.widgets.parts.photo_strip import PhotoStrip
 
@@ -306,7 +308,7 @@ class EpochsView(W.VBox):
 
     def _failed(self, run: Any, error: BaseException) -> None:
         if run is self._run:
-            self.about.value = f'<div class="vx-note" role="status">{escape(str(error))}</div>'
+            self.about.value = said_html(problem_text(error))
 
     def _show_places(self, shadow: Any, shown: Any, own: str, when: str) -> None:
         if shadow.run is not self._run:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 import ipywidgets as W
 
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.learn.run_words import problem_text
+from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts.tree import ModuleTree
 
 
@@ -70,4 +71,4 @@ class LearnsTree(W.Accordion):
             self.note.value = f'<span class="vx-soft">{learn}. {frozen}</span>'
 
     def _failed(self, error: BaseException) -> None:
-        self.note.value = f'<div class="vx-note" role="status">{escape(str(error))}</div>'
+        self.note.value = said_html(problem_text(error))

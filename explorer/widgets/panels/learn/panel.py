@@ -259,9 +259,9 @@ class FinetunePanel(Panel):
             return "# These settings can't be used: the panel says why."
 
     def figure(self) -> Any:
-        """The curves of the run on the screen."""
+        """The curves of the run on the screen, in its first epoch those of its batches."""
         run = self.session.run
-        if run is None or not run.history:
+        if run is None or not (run.history or getattr(run, "batches", ())):
             return None
         return curves_figure(curves_of(run), title=self.heading())
 

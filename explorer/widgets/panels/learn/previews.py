@@ -20,7 +20,9 @@ from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.learn.data_choice import DataCard, Photos
 from explorer.widgets.panels.learn.fields import Fields
+from explorer.widgets.panels.learn.run_words import problem_text
 from explorer.widgets.panels.learn.what_learns import learns_html, planned_rates, rates_text, what_learns
+from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts import data_card, place_card
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
@@ -100,7 +102,7 @@ class Previews:
         self.about.forget()
 
     def _no_count(self, error: BaseException) -> None:
-        self.learns.value = f'<div class="vx-note">{escape(str(error))}</div>'
+        self.learns.value = said_html(problem_text(error))
 
     # --- in the background ---
 

@@ -260,11 +260,11 @@ class RunView(Panel):
         return f"All panels show {run.name} now.{again}"
 
     def _use_epoch(self, run: Any, epoch: int) -> str:
-        from explorer.training.run.beside import between_batches
+        from explorer.training.run.beside import copy_at
 
         if epoch == NOW:
             return self._use(run)
-        self.session.open_model(between_batches(run, lambda: run.model_at(epoch)))
+        self.session.open_model(copy_at(run, epoch))
         when = f"after epoch {epoch}" if epoch else "before its first epoch"
         return f"All panels show {run.name} as it was {when} now."
 

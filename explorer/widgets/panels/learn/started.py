@@ -26,8 +26,9 @@ _let_go: weakref.WeakSet[Any] = weakref.WeakSet()  # what is left of runs of cel
 
 
 def known_runs() -> list[Any]:
-    """The runs of this process, oldest first, those that still learn last."""
-    return sorted(RUNS, key=lambda run: (run.running, run.created))
+    """The runs of this process that have begun, oldest first, those that still learn last."""
+    begun = [run for run in RUNS if run.state != "waiting"]  # one that could not start waits for good
+    return sorted(begun, key=lambda run: (run.running, run.created))
 
 
 def next_name(runs: Any) -> str:
@@ -69,6 +70,8 @@ class Newcomers:
         self.close = RUNS.watch(self._hear)  # first: none that begins meanwhile is missed
         for run in known_runs():
             session.run = run
+        with session.lock:
+            self._let_older_go()
 
     def _hear(self, run: Any) -> None:
         """In the thread that began it."""

@@ -56,6 +56,7 @@ class RunsPanel(Panel):
     def __init__(self, session: Session):
         self.shown: list[Any] = []      # one a row
         self._past: list[Any] = []      # of the folder that is typed
+        self._count = 0                 # of the rows so many are the session's, which come first
         self._ends: dict[Any, Any] = {}  # run -> what ends the listening to it
         self.table: RunTable | None = None
         super().__init__(session)
@@ -97,6 +98,11 @@ class RunsPanel(Panel):
     def draw(self) -> None:
         before = {id(run) for run in self.shown}
         ticked = {id(self.shown[index]) for index in self.table.ticked}
+        for old, now in zip(self.shown[:self._count], self.session.runs):
+            if now is not old:  # its network was let go of: it stays as it was, with a tick or without
+                before.add(id(now))
+                ticked |= {id(now)} if id(old) in ticked else set()
+        self._count = len(self.session.runs)
         self.shown = [*self.session.runs, *(past for past in self._past if not self._known(past))]
         for run in self.shown:
             if hasattr(run, "listen") and run not in self._ends:
