@@ -57,7 +57,7 @@ class SearchPanel(Panel):
         self.about = DataCard(self, self.photos, partial(self._look_at_photos, duplicates=True))
         self.looking = self.line()
         self.backbones = Backbones(self, self._settings_changed)
-        self.work = self.line(Work, tooltip="Ends behind the present batch; Start goes on from there",
+        self.work = self.line(Work, tooltip="Ends after the present batch; Start goes on from there",
                               sentence=self._sentence, busy=self._busy, meter=self._meter)
         self.opening = self.line(failed=lambda error: self.work.say(self._sentence(error), wrong=True))
         self.pace = Pace(self.session.lock)
