@@ -221,7 +221,7 @@ class SearchPanel(Panel):
         self._offer_best()
 
     def _meter(self, job: Job, done: int, total: int, what: str) -> str:
-        more = ["Stopping behind this batch."] if job.stopped else []
+        more = ["Stopping after this batch."] if job.stopped else []
         trials = list(self.view.trials.values())
         running = [trial for trial in trials if trial.state == "running"]
         if running and not job.stopped:
