@@ -113,14 +113,13 @@ def test_what_can_not_be_shown_is_a_sentence(panel):
     assert panel.given.code().endswith("explorer.look(model, photo).input")
 
 
-@pytest.mark.parametrize(("channels", "said"), [(1, "reads: grey,"), (4, "reads: 4 channels,")])
-def test_what_a_network_reads_is_not_always_red_green_and_blue(panel, session, channels, said):
+def test_what_a_network_reads_is_not_always_red_green_and_blue(panel, session):
     with_colours = session.model
-    session.model = explorer.create_model("resnet18", in_chans=channels)
+    session.model = explorer.create_model("resnet18", in_chans=1)
     session.wait()
     assert panel.wait()
     choose(panel, "/input")
-    assert said in panel.given.about.value
+    assert "reads: grey," in panel.given.about.value
     session.model = with_colours
     session.wait()
 
