@@ -36,7 +36,7 @@ def test_from_ticks_to_sliders_photos_and_the_ensemble_on_the_screen(lab, expect
     photo = panel.locator(".vx-judged-one[data-right=false]").first
     expect(photo).to_be_visible(timeout=30_000)
     photo.click()
-    expect(panel.locator(".vx-ens-photo .vx-soft")).not_to_have_text("Chelsea the cat", timeout=30_000)
+    expect(panel.locator(".vx-ens-photo figcaption")).not_to_have_text("Chelsea the cat", timeout=30_000)
     press(panel, "Show code")
     expect(panel.locator(".vx-tools-fold pre")).to_contain_text("explorer.Ensemble(")
     press(panel, "Open this ensemble")

@@ -562,7 +562,7 @@ def test_the_overlay_has_the_photos_size_and_alpha_its_meaning(resnet):
 def test_it_shows_itself_with_what_it_does_not_prove(resnet):
     found = explain(resnet, PHOTO, target=3)
     page = parse(found._repr_html_())
-    assert page.tags <= {"div", "p", "b", "figure", "img", "figcaption"}
+    assert page.tags <= {"div", "p", "b", "figure", "img", "figcaption", "span"}
     title, *_, limits = page.find_all("p")
     assert limits.text == METHODS["gradcam"].limits and title.find("b").text == "Grad-CAM"
     assert "class 3 (3)" in title.text and len(page.find_all("img")) == 2

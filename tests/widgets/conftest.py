@@ -10,9 +10,11 @@ from explorer.training.run.register import RUNS
 from explorer.widgets.panels.learn.started import STARTED
 
 
-@pytest.fixture(autouse=True)
-def no_earlier_runs():
-    """A new dashboard shows the runs of this process, those of another test as well: each begins without."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """A new dashboard shows the runs of this process, those of another test as well: each begins without,
+    and so do the dashboards that several tests share, which are made before a fixture of one test.
+    """
     STARTED.clear()
     RUNS.clear()
 

@@ -124,7 +124,7 @@ def test_what_the_reader_has_chosen_stays_when_another_run_comes(panel, run, das
     other = finetune(tiny(), "flowers5_nano", epochs=1, train="all", threads=1, name="other").wait(60)
     dash.session.run = other
     assert panel.who.value == "model"
-    assert [text for text, _ in panel.who.options][1:] == ["other, shown under Train", "nano"]
+    assert [text for text, _ in panel.who.options][1:] == ["other, started in a cell, shown under Train", "nano"]
 
 
 def test_photos_that_the_reader_has_chosen_stay_too(dash, run):

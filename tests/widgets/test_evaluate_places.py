@@ -272,7 +272,7 @@ def test_a_run_of_masks_is_judged_by_the_photos_it_held_out(open_on, coco):
     model = explorer.create_model("unet", backbone="lcnet_050", num_classes=3, img_size=64)
     run = finetune(model, str(coco), epochs=1, train="all", threads=1, batch_size=2, name="cells").wait(60)
     dash, panel = open_on(copy_of_model(run))
-    assert panel.who.label == "cells, shown under Train" and panel.data.value == OWN
+    assert panel.who.label == "cells, started in a cell, shown under Train" and panel.data.value == OWN
     panel.go.click()
     assert panel.wait(60) and panel.message.value == ""
     assert panel.shown.result.names == run.data.val.names

@@ -19,6 +19,7 @@ from explorer.widgets.dashboard import TABS
 
 #: {tab: (button that starts its work, controls that redraw at once, and so are part of what is shown)}
 PRESSED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Draw": ("start", ()),
     "Train": ("start", ()),
     "Search": ("start", ()),
     "Evaluate": ("go", ("photos.view", "charts.of_class", "charts.kind")),

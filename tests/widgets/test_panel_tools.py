@@ -58,6 +58,13 @@ def panels_of(box: W.Box):
             yield from panels_of(child)
 
 
+def all_in(box: W.Widget):
+    """What is in a box, and in the boxes in it."""
+    for child in getattr(box, "children", ()):
+        yield child
+        yield from all_in(child)
+
+
 # --- every panel --------------------------------------------------------------------------------------------
 
 
@@ -73,8 +80,7 @@ def test_every_panel_of_the_dashboard_has_a_guide_with_a_paper_its_code_and_a_fi
         assert re.search(r'<a [^>]*href="https://', panel.guide), f"{name}'s guide needs a link to a paper"
         assert kind.code is not Panel.code, f"{name} needs code(): the lines that reproduce what it shows"
         assert kind.figure is not Panel.figure, f"{name} needs figure(): what it shows, to keep"
-        bars = [child for child in panel.children
-                if child is panel.tools or panel.tools in getattr(child, "children", ())]
+        bars = [child for child in all_in(panel) if child is panel.tools]
         assert len(bars) == 1, f"{name} has lost its bar"
 
 
@@ -374,7 +380,7 @@ def test_the_curves_of_the_run_are_its_figure(trainer):
     figure = panel.figure()
     judged = next(line for line in figure.axes[1].lines if line.get_label() == "validation")
     assert list(judged.get_ydata()) == [row["val_top1"] for row in done.history]
-    assert done.name in panel.caption() and "batch_size 8" in panel.caption()
+    assert done.name in panel.caption() and "batch size 8" in panel.caption()
     assert "% right after epoch" in panel.caption()
 
 

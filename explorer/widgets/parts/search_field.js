@@ -1,10 +1,10 @@
 // The browser's own search field: Escape and the × empty it, Enter is a message of its own, the arrow down leads on.
 
 function render({ model, el }) {
-  const root = make("label", "vx-search", el);
+  const root = make("label", "vx-find-field", el);
   root.dataset.lmSuppressShortcuts = "true";            // or JupyterLab takes the arrow keys
-  const label = make("span", "vx-search-label", root);
-  const field = make("input", "vx-search-field", root);
+  const label = make("span", "vx-find-label", root);
+  const field = make("input", "vx-find-input", root);
   Object.assign(field, { type: "search", spellcheck: false, autocomplete: "off", maxLength: 200 });
 
   function draw() {
