@@ -452,7 +452,7 @@ def test_the_help_names_every_choice():
     text = run("finetune", "--help").stdout
     assert text.startswith("usage: vision-explorer finetune MODEL DATA [options]\n")
     assert [name for name in (*TRAIN, *SCHEDULES, *AUGMENTATIONS, *OPTIMIZERS) if name not in text] == []
-    assert "Ctrl-C stops behind the batch" in text
+    assert "Ctrl-C stops after the batch" in text
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
@@ -501,7 +501,7 @@ def test_ctrl_c_stops_saves_and_the_command_that_is_shown_goes_on(name, here, ca
             if isinstance(event, Epoch):
                 os.kill(os.getpid(), getattr(signal, name))
                 # until the main thread has heard it
-                while "stopping behind this batch" not in sys.stderr.getvalue():
+                while "stopping after this batch" not in sys.stderr.getvalue():
                     time.sleep(0.01)
         return listen
 

@@ -43,7 +43,7 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage=f"{PROGRAM} finetune MODEL DATA [options]",
         description="Teach a model the classes of your photos, or what is where in them.\n"
-        "Ctrl-C stops behind the batch, saves, and says how to go on.",
+        "Ctrl-C stops after the batch, saves, and says how to go on.",
         epilog="examples:\n"
         f"  {PROGRAM} finetune {DEFAULT_MODEL} flowers5 --epochs 5 --save my-flowers\n"
         f"  {PROGRAM} finetune resnet50 photos/ --train all --epochs 20 --patience 5\n"
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
 def _wait(run: Any) -> bool:
     """Wait until the run has ended; True if a person ended it.
 
-    Ctrl-C stops it behind the batch; a second one is not so patient.
+    Ctrl-C stops it after the batch; a second one is not so patient.
     """
     asked = []
 
@@ -172,7 +172,7 @@ def _wait(run: Any) -> bool:
         signal.signal(number, before[number])
         asked.append(number)
         run.stop(wait=False)
-        complain("stopping behind this batch ...")
+        complain("stopping after this batch ...")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

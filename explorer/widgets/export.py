@@ -15,6 +15,7 @@ from explorer.display.colours import CURVES
 from explorer.display.legend import text_font
 from explorer.widgets.parts.base import SHARED_STYLE
 from explorer.widgets.session import Session
+from explorer.widgets.status import weights_text
 
 
 class Kept(Protocol):
@@ -102,9 +103,7 @@ def caption_of(session: Session, *, photo: bool = True) -> str:
     """Model, weights, photo and version, as a caption states them."""
     parts = []
     if session.model_name:
-        report = session.model.load_report
-        weights = f"weights from {report.source}" if report else "random weights"
-        parts.append(f"Model: {session.model_name} ({weights})")
+        parts.append(f"Model: {session.model_name} ({weights_text(session)})")
     if photo and session.look is not None:
         height, width = session.look.input.shape[-2:]
         parts.append(f"Photo: {session.image_name}, seen at {width} × {height} pixels")

@@ -8,12 +8,20 @@ from explorer.display.words import counted, megabytes
 from explorer.widgets.session import Session
 
 
+def weights_text(session: Session) -> str:
+    """Where the weights of the model on the screen come from. Of one that was built in a cell nobody knows
+    whether it was trained there.
+    """
+    report = session.model.load_report
+    if report:
+        return f"weights from {report.source}"
+    return "random weights" if session.random_weights else "weights as given"
+
+
 def status_html(session: Session) -> str:
     parts = []
     if session.model_name:
-        report = session.model.load_report
-        weights = f"weights from {report.source}" if report else "random weights"
-        parts.append(escape(weights))
+        parts.append(escape(weights_text(session)))
     if session.look is not None:
         from explorer.inspection.look.faster import copies
 

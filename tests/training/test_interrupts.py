@@ -1,4 +1,4 @@
-"""Interrupts, as the notebook's stop button and Ctrl-C send them: a run stops behind its batch, and nothing
+"""Interrupts, as the notebook's stop button and Ctrl-C send them: a run stops after its batch, and nothing
 is lost.
 """
 

@@ -411,7 +411,7 @@ def test_stop_is_answered_at_once_though_the_batch_goes_on(panel):
     run.listen(hold)
     assert held.wait(60)
     panel.view.stop.click()
-    assert "Stopping behind the present batch" in panel.view.progress.value and run.running
+    assert "Stopping after the present batch" in panel.view.progress.value and run.running
     assert panel.view.stop.disabled and panel.view.stop.description == "Stopping …"
     go_on.set()
     run.wait(60)
@@ -961,7 +961,7 @@ def test_the_preparation_is_a_bar_and_stands_in_the_charts():
     assert (bar.attributes["value"], bar.attributes["aria-label"]) == ("0.320", "prepared")
     assert waiting_text(run) == "64 of 200 photos looked at; then the curve begins."
     run.asked_to_stop = True
-    assert how_far(run)[1] == "Stopping behind the present batch …"
+    assert how_far(run)[1] == "Stopping after the present batch …"
     run.asked_to_stop, run.started = False, SimpleNamespace(batches=4)
     run.batches = [SimpleNamespace(epoch=0, batch=4)]
     assert "all 4 batches learnt; now the validation photos" in how_far(run)[1]

@@ -114,6 +114,17 @@ def test_what_can_not_be_shown_is_a_sentence(panel):
     assert panel.given.code().endswith("explorer.look(model, photo).input")
 
 
+def test_what_a_network_reads_is_not_always_red_green_and_blue(panel, session):
+    with_colours = session.model
+    session.model = explorer.create_model("resnet18", in_chans=1)
+    session.wait()
+    assert panel.wait()
+    choose(panel, "/input")
+    assert "reads: grey," in panel.given.about.value
+    session.model = with_colours
+    session.wait()
+
+
 def test_another_photo_is_looked_at_and_another_model_drawn_anew(panel, session):
     choose(panel, "conv1")
     before, opened = panel.given.given, panel.graph.drawn.opened

@@ -57,7 +57,7 @@ def _why(outputs: Outputs | None, otherwise: str) -> str:
         return "it has no classifier."
     if outputs.numbers:
         return "it gives numbers, which have no probabilities."
-    several = "it gives each class a share of its own, and these add up to no 100 %."
+    several = "it gives each class a share of its own, and these do not add up to 100 %."
     return several if outputs.several else otherwise
 
 

@@ -79,8 +79,8 @@ class Reading:
             height, width = picture.shape[-2:]
             reason = (str(error).splitlines() or [""])[0]
             raise ValueError(f"{model_name(model)} can't run on a picture of {width} x {height} pixels "
-                             f"({type(error).__name__}: {reason[:200]}). Give another size, or leave size "
-                             "away.") from error
+                             f"({type(error).__name__}: {reason[:200]}). Choose another size, or the usual "
+                             "one.") from error
         if not value.isfinite():
             raise no_number(self.wish)
         return value

@@ -138,7 +138,7 @@ class Run(HasCheckpoints):
     resume = start
 
     def stop(self, *, wait: bool = True) -> Run:
-        """Ask it to stop behind the present batch; with a folder it leaves a checkpoint that resumes."""
+        """Ask it to stop after the present batch; with a folder it leaves a checkpoint that resumes."""
         self.ask_to_end()
         if wait and self._thread is not threading.current_thread():
             wait_for(self.ended)

@@ -24,7 +24,7 @@ const scaledTo = (share, ...sides) => sides.map((side) => Math.max(1, Math.round
 function jpegOf(canvas, quality) {
   if (canvas.convertToBlob) return canvas.convertToBlob({ type: "image/jpeg", quality }).then((blob) => blob.arrayBuffer());
   return new Promise((done, fail) => canvas.toBlob(
-    (blob) => (blob ? blob.arrayBuffer().then(done, fail) : fail(new Error("the picture could not be coded"))), "image/jpeg", quality));
+    (blob) => (blob ? blob.arrayBuffer().then(done, fail) : fail(new Error("the picture could not be encoded"))), "image/jpeg", quality));
 }
 
 // 256 colours as bytes of an ImageData: the cooler, the more of the picture they let through. The darkest and the palest of
@@ -232,8 +232,8 @@ function render({ model, el }) {
     }
   }
   function failing(error) {
-    console.error("explorer: a picture of the camera could not be coded", error);
-    off(`This browser could not code the picture (${error.message}).`, true);
+    console.error("explorer: a picture of the camera could not be encoded", error);
+    off(`This browser could not encode the picture (${error.message}).`, true);
   }
   function missed() {
     if (state === "frozen") return say("Waiting for Python …");   // the camera is off already, and its picture stays

@@ -14,6 +14,6 @@ GUIDE = """
     href="https://arxiv.org/abs/1805.12177">Azulay and Weiss, 2019: Why do deep convolutional networks
     generalize so poorly to small image transformations?</a>). A webcam's light, blur and backgrounds are not
     those of the photos that it learned from, and what is none of its classes gets one all the same: people
-    are none of ImageNet's. The heat map's scale is each frame's own: the brightest place is 1 even where
+    are not among ImageNet's. The heat map's scale is each frame's own: the brightest place is 1 even where
     nothing matters much (<a href="https://arxiv.org/abs/1610.02391">Selvaraju and others, 2017:
     Grad-CAM</a>).</p>"""

@@ -158,7 +158,7 @@ class DisagreementsPanel(Panel):
             return "There are no photos: add some above."
         count = len(self.choice.names) + bool(self._own())
         if count < 2:
-            return "Tick one model more: to disagree takes two."
+            return "Tick one model more: it takes two to disagree."
         return f"At most {MAX_COMPARED} models: take one away." if count > MAX_COMPARED else ""
 
     def _holds(self, wish: Wish) -> bool:
@@ -195,7 +195,7 @@ class DisagreementsPanel(Panel):
             return f"The weights of {', '.join(missing)} are not on this computer: this downloads them."
         if seconds is None:
             return ""
-        return f"About {seconds_text(max(seconds, 1))} on this computer, by what a pass was measured to take."
+        return f"About {seconds_text(max(seconds, 1))} on this computer, going by a pass that was measured."
 
     # --- what it would take ---------------------------------------------------------------------------------
 

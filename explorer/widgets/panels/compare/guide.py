@@ -40,9 +40,9 @@ gives it. The photos on which the answers are farthest apart come first. How far
 divergence</i> of the models' probabilities over all classes, in bits: the entropy of their mean less the mean
 of their entropies (<a href="https://doi.org/10.1109/18.61115">Lin, 1991</a>). It is 0 where all give the same
 probabilities, and log2 of the number of models (1 bit for two) where no two share a class. Two models can
-give the same first answer and still be some bits apart, where one is sure and the other is not. ✓ right and
-✗ wrong stand where the class of a photo is known. Models that know other classes than the most do have
-their column, and no part in the bits. Disagreement of this kind is also how active learning chooses what to
+give the same first answer and still be far apart, where one is sure and the other is not. ✓ right and ✗ wrong
+stand where the class of a photo is known. A model that knows other classes than most of them has a column,
+but no part in the bits. Disagreement of this kind is also how active learning chooses what to
 label next (query by committee, <a href="https://doi.org/10.1145/130385.130417">Seung et al., 1992</a>).</p>
 <p><b>What it does not prove.</b></p>
 <ul>

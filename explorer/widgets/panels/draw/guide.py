@@ -1,13 +1,14 @@
 """What the tab "Draw" shows, and what it does not prove."""
 
 GUIDE = """
-<p><b>What you see.</b> Not the network is changed here but the picture: in each step a gradient says for
-every pixel which way the score goes up, and the picture goes a little that way. The curve is what was asked
-for, step by step; in the picture it is measured as the picture was blurred and grained then.</p>
+<p><b>What you see.</b> It is not the network that changes here but the picture: in each step a gradient says
+for every pixel which way the score goes up, and the picture goes a little that way. The curve shows that
+score, or for a style how far off it still is, step by step. Where the picture is moved and blurred before
+each step, it is measured on that, so the curve trembles.</p>
 <p><b>Feature visualization</b> begins with grey noise and draws what a class, or a channel of a stage,
 answers to most (<a href="https://doi.org/10.23915/distill.00007" target="_blank" rel="noopener">Olah and
-others, 2017</a>). So that it becomes a picture, the steps are taken in waves rather than pixels, and the
-picture is moved, turned, blurred and grained a little each time. Early stages ask for edges and colours,
+others, 2017</a>). So that it becomes a picture, it is made of waves (a Fourier basis) rather than pixels,
+and it is moved, turned, blurred and grained a little each time. Early stages ask for edges and colours,
 later ones for textures and parts.</p>
 <p><b>A fooling picture</b> does without all that: noise of which the network is sure, or your photo, changed
 so little that you may not see it, taken for something else (<a href="https://arxiv.org/abs/1412.1897"

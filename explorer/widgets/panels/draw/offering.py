@@ -148,7 +148,7 @@ class Offer:
         from explorer.models.tasks import ASKED_BY
 
         model, said = self.session.model, []
-        if model.load_report is None and not self.session.runs:
+        if model.load_report is None:
             said.append(words.RANDOM)
         if model.task != "classification":
             said.append(words.ONLY_CHANNELS.format(things=ASKED_BY[model.task][0]))

@@ -59,7 +59,7 @@ class DrawPanel(Panel):
         self.add_class("vx-draw")
 
     def make(self) -> None:
-        self.work = self.line(Work, tooltip="Behind the present step; Go on begins there again",
+        self.work = self.line(Work, tooltip="After the present step; Go on continues from there",
                               sentence=partial(sentence_of, scarce=words.SCARCE), busy=self._switch,
                               meter=self._meter)
         self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
@@ -69,7 +69,7 @@ class DrawPanel(Panel):
         auto = W.Layout(width="auto")
         self.start = W.Button(description="Start", button_style="primary", layout=auto)
         self.more = W.Button(description="Go on", layout=auto, disabled=True,
-                             tooltip="From where it is, with the settings that it was begun with")
+                             tooltip="From where it stands, with the settings that it began with")
         for button in (self.start, self.more, self.stop):
             button.add_class("vx-open")
         self.about, self.cost, self.facts = W.HTML(), W.HTML(), W.HTML()

@@ -79,7 +79,7 @@ class EmbeddingsPanel(Panel):
                                layout=W.Layout(width="min(420px, 100%)", display="none"))
         self.go = W.Button(description="Embed", button_style="primary", layout=wide)
         self.work = self.line(Work, busy=self._set_busy,
-                              tooltip="Behind the present batch; what is done is kept")
+                              tooltip="After the present batch; what is done is kept")
         self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
         self.method = labelled("Map", W.Dropdown, options=[*MAPS.items()], layout=wide)
         self.about, self.stale, self.map_note = (W.HTML() for _ in range(3))

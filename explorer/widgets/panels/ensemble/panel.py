@@ -60,7 +60,7 @@ class EnsemblePanel(Panel):
 
     def make(self) -> None:
         self.work = self.line(Work, sentence=problem_text, busy=lambda _running: self._offer(),
-                              tooltip="Behind the present batch")
+                              tooltip="After the present batch")
         self.fitting = self.line(Work, sentence=sentence_of)
         self.looking = self.line(failed=lambda error: self.work.say(sentence_of(error), wrong=True))
         self.painting = self.line(failed=lambda error: self.work.say(sentence_of(error), wrong=True))

@@ -66,7 +66,7 @@ class EvaluatePanel(Panel):
         self.go = W.Button(description="Evaluate", button_style="primary", layout=wide)
         self.why = W.HTML()
         self.work = self.line(Work, sentence=problem_text, meter=how_far_html,
-                              tooltip="Behind the present batch", busy=lambda _running: self._offer_start())
+                              tooltip="After the present batch", busy=lambda _running: self._offer_start())
         self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
         for button in (self.go, self.stop):
             button.add_class("vx-open")

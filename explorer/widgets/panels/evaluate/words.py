@@ -73,7 +73,7 @@ def against_html(judged: Judgement) -> str:
 
 def how_far_html(job: Job, done: int, total: int, what: str) -> str:
     """The meter while photos are judged."""
-    stopping = "Stopping behind this batch." if job.stopped else ""
+    stopping = "Stopping after this batch." if job.stopped else ""
     return meter_html(done, total, what, "Working out the figures …" if done == total else stopping)
 
 

@@ -71,8 +71,8 @@ def gap_note(history: list[dict[str, Any]], helps: str = USUAL) -> str:
     low = min(range(len(judged)), key=judged.__getitem__)
     since, rise = len(judged) - 1 - low, judged[-1] / max(judged[low], 1e-9) - 1
     if since >= 2 and rise > 0.05 and learnt[-1] < learnt[low]:
-        return (f"Since epoch {low + 1} the validation loss has risen by {100 * rise:.0f} % while the loss "
-                f"of learning fell: it learns its photos by heart (overfitting). Fewer epochs, {helps} or "
+        return (f"Since epoch {low + 1} the validation loss has risen by {100 * rise:.0f} % while the "
+                f"training loss fell: it learns its photos by heart (overfitting). Fewer epochs, {helps} or "
                 "more photos help; the best epoch's weights are kept.")
     if low == len(judged) - 1 and judged[-1] < 0.97 * judged[-3]:
         return STILL_FALLING

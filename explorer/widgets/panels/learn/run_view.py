@@ -40,7 +40,7 @@ HEIGHT = 180     # pixels of a chart: two of them are seen beside the settings
 GAP = 0.25       # seconds between two drawings of what flows, at least
 FLOW = ("batch", "epoch", "progress")  # events that come many a second
 
-BUTTONS = {"stop": ("Stop", "Stops behind the present batch; Resume goes on from there"),
+BUTTONS = {"stop": ("Stop", "Stops after the present batch; Resume goes on from there"),
            "resume": ("Resume", "Go on where it was stopped"),
            "use": ("Use this model", "Makes the model, as it is now, the one that all panels show"),
            "save": ("Save", "Write weights, labels, settings and a model card into the folder")}

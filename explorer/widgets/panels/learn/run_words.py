@@ -14,7 +14,7 @@ SCARCE = ("There is not enough memory for that. Close other notebooks, or choose
 FIRST = "The first batch is on its way."
 #: the curve of the photos that a run does not learn from
 VALIDATION = "validation"
-STOPPING = "Stopping behind the present batch …"
+STOPPING = "Stopping after the present batch …"
 
 
 def problem_text(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
-from explorer.display.words import sentence_of
+from explorer.display.words import counted, sentence_of
 from explorer.inspection.graph.nodes import INPUT, OUTPUT, Node
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
@@ -189,9 +189,9 @@ class GivenPanel(Panel):
 def _look_at(look: Look, model: Any, path: str, ran: Ran, places: bool, _job: Job) -> Given:
     if path == INPUT:
         count = len(look.input)
-        colours = {1: "grey", 3: "red, green and blue"}.get(count, f"{count} channels")
-        return Given(path, look, Drawable(look.input.numpy(),
-                                          f"What the network reads: {colours}, normalised."), ran)
+        channels = {1: "grey", 3: "red, green and blue"}.get(count, counted(count, "channel"))
+        said = f"What the network reads: {channels}, normalised."
+        return Given(path, look, Drawable(look.input.numpy(), said), ran)
     from explorer.inspection.look.looking import look as look_at
 
     seen = look_at(model, look.image, at=[path])

@@ -14,9 +14,9 @@ TREE = """
 GRAPH = """
     <p><b>What you see.</b> The way of one photo through the network, from top to bottom. A box is a module
     or an operation between modules, its colour what it does; a block with + holds others. Beside a wire
-    stands the shape of what goes through it (channels × rows × columns). A wire in the accent's colour is a
-    skip connection: there is a longer way beside it, and both meet again. Equal blocks in a row are folded
-    (× 6). The small pictures are the strongest channel of what each module gives for this photo.</p>
+    stands the shape of what goes through it (channels × rows × columns). A coloured wire is a skip
+    connection: there is a longer way beside it, and both meet again. Equal blocks in a row are folded
+    (× 6). A small picture is the strongest channel of what that module gives for this photo.</p>
     <p><b>What it does not prove.</b> It is the way that one pass took: a network that decides by its
     numbers where to go may take another for another photo. What is not drawn did nothing in this pass:
     dropout and the like rest while nobody trains. The length of the way says little of the time it takes,

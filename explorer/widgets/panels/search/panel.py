@@ -57,7 +57,7 @@ class SearchPanel(Panel):
         self.about = DataCard(self, self.photos, partial(self._look_at_photos, duplicates=True))
         self.looking = self.line()
         self.backbones = Backbones(self, self._settings_changed)
-        self.work = self.line(Work, tooltip="Ends behind the present batch; Start goes on from there",
+        self.work = self.line(Work, tooltip="Ends after the present batch; Start goes on from there",
                               sentence=self._sentence, busy=self._busy, meter=self._meter)
         self.opening = self.line(failed=lambda error: self.work.say(self._sentence(error), wrong=True))
         self.pace = Pace(self.session.lock)
@@ -221,7 +221,7 @@ class SearchPanel(Panel):
         self._offer_best()
 
     def _meter(self, job: Job, done: int, total: int, what: str) -> str:
-        more = ["Stopping behind this batch."] if job.stopped else []
+        more = ["Stopping after this batch."] if job.stopped else []
         trials = list(self.view.trials.values())
         running = [trial for trial in trials if trial.state == "running"]
         if running and not job.stopped:

@@ -42,7 +42,7 @@ class Block:
     def __init__(self, panel: Host, title: str, intro: str):
         self.panel, self.intro = panel, intro
         self.work = panel.line(Work, busy=self._switch,
-                               tooltip="Behind the present pass; what is done is kept")
+                               tooltip="After the present pass; what is done is kept")
         self.busy, self.says, self.stop = self.work.progress, self.work.message, self.work.button
         self.stoppable = False
         self.stop.layout.display = "none"
