@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # importing it loads torch
     from explorer.inspection.drawing.drawn import DrawnPicture
 
 SCARCE = "There is not enough memory to draw this: choose a smaller size, or a smaller model."
-RANDOM = ("No weights were loaded into this model: unless it was trained here, it has random weights, and what "
-          "comes are textures of its architecture, not of anything that it has learnt.")
+RANDOM = ("No weights were loaded into this model: unless it was trained here, it has random weights, and "
+          "what comes are textures of its architecture, not of anything that it has learnt.")
 ONLY_CHANNELS = "It finds {things} and says no class of a whole photo, so channels are drawn, not classes."
 
 
