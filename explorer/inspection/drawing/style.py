@@ -154,8 +154,8 @@ def opened(source: Any, model: VisionModel, argument: str) -> Image.Image:
     picture = check_bands(picture, model.in_chans)
     low, high = float(picture.values.min()), float(picture.values.max())
     if low < 0 or high > 1:
-        raise ValueError(f"{argument} has bands of {low:.4g} to {high:.4g}, and pictures are drawn in 0 to 1: "
-                         "bring them to that range.")
+        raise ValueError(f"{argument} has bands of {low:.4g} to {high:.4g}, and pictures are drawn in 0 to "
+                         "1: bring them to that range.")
     return picture
 
 
