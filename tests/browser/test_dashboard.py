@@ -68,7 +68,7 @@ def test_the_tour_from_top_to_bottom(lab, expect, tmp_path):
 
     # an enlarged feature map
     view.get_by_role("tab", name="Feature maps").click()
-    mosaic = view.locator(".vx-mosaic")
+    mosaic = view.locator(".vx-mosaic:visible")  # Modules has one, too
     expect(mosaic).to_have_attribute("data-channels", "16")
     mosaic.locator(".vx-mosaic-canvas").click(position={"x": 30, "y": 30})
     expect(mosaic).to_have_attribute("data-selected", "0")
