@@ -59,6 +59,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "ray": ("explorer.cluster",),
     "optuna": ("explorer.training.choosing",),
     "timm": ("explorer.models.doors.timm",),
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), ("explorer.inspection.export",)),
     # its global figures leak memory and are not safe in threads: use matplotlib.figure
     "matplotlib.pyplot": (),
     # with a name that is made up at run time: this test can't see where it leads

@@ -162,6 +162,8 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "explain_number": (explorer.explain_number,
                            {"model": model, "image": PHOTO, "module": model.stages[0].name, "channel": 0,
                             "row": 1, "column": 2}),
+        "export": (explorer.export, {"model": model, "path": it["out"] / "net.pt2",
+                                     "maps": model.stages[0].name, "batch_size": 1}),
         "fgsm": (explorer.fgsm, {"model": model, "image": PHOTO, "epsilon": 0.1, "target": 0, "towards": None,
                                  "look": None}),
         "find_flip": (explorer.find_flip,

@@ -1,0 +1,1 @@
+"""A network as one file for other programs (ONNX, torch.export), with its labels, and checked."""

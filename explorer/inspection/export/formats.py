@@ -1,0 +1,130 @@
+"""The two kinds of file: ONNX (`torch.onnx`) and PyTorch's own (`torch.export.save`)."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from explorer.inspection.export.facts import MARK
+
+FACTS = "explorer.json"  # the extra file of a .pt2
+
+
+class Kind(Protocol):
+    """One kind of file.
+
+    title: what it is called;  most_bytes: of weights that it holds, None for as many as there are
+    """
+
+    title: str
+    most_bytes: int | None
+
+    def prepare(self) -> None:
+        """Raises ModuleNotFoundError, with what to install, where a package is missing."""
+        ...
+
+    def is_ours(self, path: Path) -> bool:
+        """Whether explorer has written that file."""
+        ...
+
+    def as_bytes(self, program: ExportedProgram, names: Sequence[str], facts: Mapping[str, Any]) -> bytes:
+        """The whole file. names: of the program's results"""
+        ...
+
+    def run(self, path: Path, photos: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """What the file gives for photos, by name."""
+        ...
+
+
+class TorchFile:
+    """`torch.export.load(path).module()(photos)` runs it; the facts are its extra file explorer.json."""
+
+    title = "a program of torch.export"
+    most_bytes = None
+
+    def prepare(self) -> None:
+        """PyTorch is all that it needs."""
+
+    def is_ours(self, path: Path) -> bool:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                inside = [name for name in archive.namelist() if name.rpartition("/")[2] == FACTS]
+                return any(MARK.encode() in archive.read(name) for name in inside)
+        except (zipfile.BadZipFile, OSError, RuntimeError):  # no archive, or one with a password
+            return False
+
+    def as_bytes(self, program: ExportedProgram, names: Sequence[str], facts: Mapping[str, Any]) -> bytes:
+        file = io.BytesIO()
+        torch.export.save(program, file, extra_files={FACTS: json.dumps(facts)})
+        return file.getvalue()
+
+    def run(self, path: Path, photos: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        with path.open("rb") as file:
+            program = torch.export.load(file)  # type: ignore[arg-type]
+        with torch.no_grad():
+            return program.module()(photos)
+
+
+class OnnxFile:
+    """ONNX Runtime runs it, and much else; each fact is one of its metadata_props, a text or JSON."""
+
+    title = "ONNX"
+    most_bytes = 1536 * 1024**2  # protobuf ends at 2 GiB
+
+    def prepare(self) -> None:
+        try:
+            import onnx  # noqa: F401
+            import onnxscript  # noqa: F401
+        except ImportError as error:
+            raise ModuleNotFoundError(
+                "An ONNX file needs the packages onnx and onnxscript, which are not complete here "
+                f"({error}): pip install 'vision-explorer[live]'. A .pt2 file needs PyTorch alone."
+            ) from error
+
+    def is_ours(self, path: Path) -> bool:
+        import onnx
+
+        try:
+            model = onnx.load(str(path), format="protobuf", load_external_data=False)
+        except Exception:  # whatever the parser says of other files
+            return False
+        return any(fact.key == MARK for fact in model.metadata_props)
+
+    def as_bytes(self, program: ExportedProgram, names: Sequence[str], facts: Mapping[str, Any]) -> bytes:
+        import onnx.helper
+
+        made = torch.onnx.export(program, (), input_names=["image"], output_names=list(names), dynamo=True,
+                                 external_data=False, verbose=False)
+        assert made is not None  # as it is with dynamo
+        model = made.model_proto
+        for node in (*model.graph.node, *(node for each in model.functions for node in each.node)):
+            del node.metadata_props[:]  # where on this computer each line of code lies
+        texts = {key: fact if isinstance(fact, str) else json.dumps(fact) for key, fact in facts.items()}
+        onnx.helper.set_model_props(model, texts)
+        return model.SerializeToString()
+
+    def run(self, path: Path, photos: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        inputs = {"image": photos.numpy()}
+        try:
+            import onnxruntime
+        except ImportError:
+            from onnx.reference import ReferenceEvaluator
+
+            found: Any = ReferenceEvaluator(str(path)).run(list(names), inputs)
+        else:
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level, options.intra_op_num_threads = 3, torch.get_num_threads()
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            found = session.run(list(names), inputs)
+        return {name: torch.as_tensor(value) for name, value in zip(names, found)}
+
+
+KINDS: dict[str, Kind] = {".onnx": OnnxFile(), ".pt2": TorchFile()}
