@@ -42,7 +42,8 @@ STYLE = """<style>
 .jp-OutputArea:has(.vx-dashboard) .vx-saved, .output_container:has(.vx-dashboard) .vx-saved,
 body:not(:has(.jp-OutputArea, .output_container)):has(.vx-dashboard) .vx-saved { display: none }
 .jp-OutputArea:has(.vx-saved):not(:has(.vx-dashboard))
-  .jp-OutputArea-child:has(> .lm-Panel.jp-OutputArea-output):not(:has(.lm-Panel .jupyter-widgets)) { display: none }
+  .jp-OutputArea-child:has(> .lm-Panel.jp-OutputArea-output):not(:has(.lm-Panel .jupyter-widgets))
+  { display: none }
 </style>"""
 
 
