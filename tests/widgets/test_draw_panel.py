@@ -257,3 +257,18 @@ def test_a_drawing_that_ends_while_another_tab_is_in_front_says_nothing_of_the_o
     assert "96 × 96" in panel.caption()
     dash.tabs.selected_index = dash.tabs.titles.index("Draw")
     assert panel.more.disabled and "32 × 32" in said(panel.cost)
+
+
+def test_another_model_of_fewer_classes_comes_while_the_tab_is_in_front(dash):
+    """Its look is that of the model before for a moment: the likeliest class of a thousand is none of three."""
+    from explorer.inspection.look.model import outputs_of
+    from explorer.widgets.panels.draw.asking import asked_class
+
+    few = explorer.create_model("resnet10t", num_classes=3)
+    many = explorer.look(explorer.create_model("resnet10t", num_classes=50).eval(), dash.session.image)
+
+    class Coming:
+        asked_class, look = "", many
+
+    assert asked_class(Coming(), "", outputs_of(few)) == 0
+    assert asked_class(Coming(), "", many.outputs) == many.predictions[0].index

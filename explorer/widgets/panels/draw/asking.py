@@ -142,8 +142,9 @@ def asked_class(session: Session, typed: str, outputs: Outputs) -> int:
         return find_class(number, outputs.labels, outputs.noun)
     if session.asked_class in outputs.labels:
         return outputs.labels.index(session.asked_class)
-    look = session.look
-    return look.predictions[0].index if look is not None and look.predictions else 0
+    look = session.look  # still that of the model before, while another one comes
+    theirs = look is not None and look.predictions and tuple(look.outputs.labels) == tuple(outputs.labels)
+    return look.predictions[0].index if theirs else 0
 
 
 def _outputs(model: Any) -> Outputs:
