@@ -260,7 +260,7 @@ def test_a_drawing_that_ends_while_another_tab_is_in_front_says_nothing_of_the_o
 
 
 def test_another_model_of_fewer_classes_comes_while_the_tab_is_in_front(dash):
-    """Its look is that of the model before for a moment: the likeliest class of a thousand is none of three."""
+    """For a moment the look is that of the model before: its likeliest class is none of three."""
     from explorer.inspection.look.model import outputs_of
     from explorer.widgets.panels.draw.asking import asked_class
 
