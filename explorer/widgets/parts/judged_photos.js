@@ -51,28 +51,12 @@ function render({ model, el }) {
       option.tabIndex = index === reachable ? 0 : -1;
     });
   }
-  function focusOn(index) {
-    const all = options(), to = all[Math.max(0, Math.min(all.length - 1, index))];
-    all.forEach((one) => { one.tabIndex = one === to ? 0 : -1; });
-    to?.focus();
-  }
   function pick(index) {
     model.set("selected", index);
     mark();
     tell(model, { kind: "pick", index });
   }
-  const indexOf = (event) => options().indexOf(event.target.closest(".vx-judged-one"));
-  list.onclick = (event) => { const index = indexOf(event); if (index >= 0) { focusOn(index); pick(index); } };
-  list.onkeydown = (event) => {
-    const index = indexOf(event);
-    if (index < 0) return;
-    event.stopPropagation();
-    const all = options(), width = all.filter((one) => one.offsetTop === all[0].offsetTop).length;
-    const to = { ArrowRight: index + 1, ArrowLeft: index - 1, ArrowDown: index + width, ArrowUp: index - width,
-                 Home: 0, End: all.length - 1 }[event.key];
-    if (to !== undefined) { event.preventDefault(); focusOn(to); }
-    else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(index); }
-  };
+  walkOptions(list, pick);
   const unwatch = watch(model,
     { _answers: write, note: write, label: write, _pictures: draw, selected: mark });
   write();

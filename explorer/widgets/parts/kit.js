@@ -40,6 +40,27 @@ export function reword(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+// The options of a list that stand in rows, one of which Tab reaches: arrows, Home and End go from one to the other;
+// a click, Enter or the space bar acts on it.
+export function walkOptions(list, act) {
+  const options = () => [...list.children], indexOf = (event) => options().findIndex((one) => one.contains(event.target));
+  function focusOn(index) {
+    const all = options(), to = all[clamp(index, 0, all.length - 1)];
+    all.forEach((one) => { one.tabIndex = one === to ? 0 : -1; });
+    to?.focus();
+  }
+  list.onclick = (event) => { const index = indexOf(event); if (index >= 0) { focusOn(index); act(index); } };
+  list.onkeydown = (event) => {
+    const index = indexOf(event);
+    if (index < 0) return;
+    event.stopPropagation();
+    const all = options(), width = all.filter((one) => one.offsetTop === all[0].offsetTop).length;
+    const to = { ArrowRight: index + 1, ArrowLeft: index - 1, ArrowDown: index + width, ArrowUp: index - width,
+                 Home: 0, End: all.length - 1 }[event.key];
+    if (to !== undefined) { event.preventDefault(); focusOn(to); }
+    else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); act(index); }
+  };
+}
 
 // --- the kernel ----------------------------------------------------------------------------------------
 export const NO_KERNEL = "No kernel is running: run the notebook's cells first.";

@@ -49,23 +49,7 @@ function render({ model, el }) {
     options().forEach((option, index) => option.setAttribute("aria-selected", String(value.includes(index))));
     count.textContent = `${value.length} of ${options().length} photos`;
   }
-  function focusOn(index) {
-    const all = options(), to = all[clamp(index, 0, all.length - 1)];
-    all.forEach((one) => { one.tabIndex = one === to ? 0 : -1; });
-    to?.focus();
-  }
-  const indexOf = (event) => options().indexOf(event.target.closest(".vx-ticked-photo"));
-  list.onclick = (event) => { const index = indexOf(event); if (index >= 0) { focusOn(index); toggle(index); } };
-  list.onkeydown = (event) => {
-    const index = indexOf(event);
-    if (index < 0) return;
-    event.stopPropagation();
-    const all = options(), width = all.filter((one) => one.offsetTop === all[0].offsetTop).length;
-    const to = { ArrowRight: index + 1, ArrowLeft: index - 1, ArrowDown: index + width, ArrowUp: index - width,
-                 Home: 0, End: all.length - 1 }[event.key];
-    if (to !== undefined) { event.preventDefault(); focusOn(to); }
-    else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(index); }
-  };
+  walkOptions(list, toggle);
   const unwatch = watch(model, { titles: draw, label: draw, _pictures: paint, value: mark });
   draw();
   return () => { unwatch(); clean(); root.remove(); };
