@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets as W
 
 from explorer import _memory
+from explorer.display.views import SHARED_STYLE
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
 from explorer.widgets.checks import check_labels, check_model, check_second, check_two
@@ -38,7 +39,6 @@ from explorer.widgets.panels.search.panel import SearchPanel
 from explorer.widgets.panels.segment.panel import SegmentPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.work import busy_html, said_html
-from explorer.widgets.parts.base import SHARED_STYLE
 from explorer.widgets.parts.slider_names import SliderNames
 from explorer.widgets.session import CLOSED, Session
 from explorer.widgets.status import status_html

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from explorer import __version__
 from explorer.display.colours import CURVES
 from explorer.display.legend import text_font
-from explorer.widgets.parts.base import SHARED_STYLE
+from explorer.display.views import SHARED_STYLE
 from explorer.widgets.session import Session
 from explorer.widgets.status import weights_text
 

@@ -6,16 +6,23 @@ from __future__ import annotations
 
 import re
 
+from explorer.display import views
 from explorer.display.colours import CURVES
+from explorer.display.views import SHARED_STYLE
 from explorer.widgets import parts
 from explorer.widgets.dashboard import HERE, styles
 from explorer.widgets.export import page_style
-from explorer.widgets.parts.base import SHARED_STYLE, ExplorerPart
+from explorer.widgets.parts.base import ExplorerPart
 
-SHEETS = {path.relative_to(HERE).as_posix(): path.read_text(encoding="utf-8")
-          for path in sorted(HERE.rglob("*.css"))}
-SCRIPTS = {path.relative_to(HERE).as_posix(): path.read_text(encoding="utf-8")
-           for path in sorted(HERE.rglob("*.js"))}
+
+def texts_of(ending: str) -> dict[str, str]:
+    """{a file below the widgets or, in views/, of those that a live page has too: its text}"""
+    homes = {HERE: HERE, views.HERE: views.HERE.parent}
+    return {path.relative_to(above).as_posix(): path.read_text(encoding="utf-8")
+            for home, above in homes.items() for path in sorted(home.rglob(f"*{ending}"))}
+
+
+SHEETS, SCRIPTS = texts_of(".css"), texts_of(".js")
 
 # Colours of data, which mean the same in both themes and in the figures: what they stand for.
 DATA_COLOURS = {
@@ -43,7 +50,7 @@ def rules(text: str) -> str:
 
 def wrong(texts: dict[str, str], find) -> dict[str, object]:
     """{file: what find(its name, its rules) finds}, where it finds anything."""
-    found = {name: find(name, rules(text)) for name, text in texts.items() if name != "tokens.css"}
+    found = {name: find(name, rules(text)) for name, text in texts.items() if name != "views/tokens.css"}
     return {name: one for name, one in found.items() if one}
 
 
@@ -74,7 +81,7 @@ def test_type_comes_in_four_sizes():
 
 
 def test_a_canvas_writes_in_the_same_sizes():
-    scale = set(re.findall(r"--vx-(?:text(?:-[sl])?|title): (\d+)px", SHEETS["tokens.css"]))
+    scale = set(re.findall(r"--vx-(?:text(?:-[sl])?|title): (\d+)px", SHEETS["views/tokens.css"]))
     assert len(scale) == 4
     size = re.compile(r"font = [`\"'][^`\"']*?(\d+)px")
     assert wrong(SCRIPTS, lambda name, text: set(size.findall(text)) - scale) == {}
@@ -96,7 +103,7 @@ def test_a_token_that_is_used_exists():
 
 
 def test_both_themes_name_the_same_curves():
-    light, dark = SHEETS["tokens.css"].split('body[data-jp-theme-light="false"]')
+    light, dark = SHEETS["views/tokens.css"].split('body[data-jp-theme-light="false"]')
     curves = re.compile(r"--vx-c\d: (#[0-9a-f]{6});")
     assert len(curves.findall(light)) == len(curves.findall(dark)) == 8
     assert not set(curves.findall(light)) & set(curves.findall(dark))
@@ -123,12 +130,12 @@ MOVES = re.compile(r"\.animate\(|setInterval\(|behavior:\s*[\"']smooth|startView
 
 
 def test_motion_in_the_sheets_stops_for_who_asked_for_none():
-    quiet = SHEETS["parts/kit.css"].split("@media (prefers-reduced-motion: reduce)")[1]
+    quiet = SHEETS["views/kit.css"].split("@media (prefers-reduced-motion: reduce)")[1]
     for kind in ("animation: none", "transition: none", "scroll-behavior: auto"):
         assert f"{kind} !important" in quiet
     loud = re.compile(r"(?:animation|transition|scroll-behavior)[a-z-]*:[^;}]*!important")
-    assert [name for name, text in SHEETS.items() if name != "parts/kit.css" and loud.search(text)] == []
-    script = SCRIPTS["parts/kit.js"]
+    assert [name for name, text in SHEETS.items() if name != "views/kit.css" and loud.search(text)] == []
+    script = SCRIPTS["views/kit.js"]
     assert 'classList.add("vx-part")' in script, "or the rule finds nobody"
 
 
@@ -140,7 +147,7 @@ def test_what_a_script_moves_by_itself_asks_first():
 
 
 def test_every_view_is_marked_for_the_shared_sheet():
-    shared = {"parts/kit.js"} | {f"parts/{one._in_common}.js" for one in classes() if one._in_common}
+    shared = {"views/kit.js"} | {f"parts/{one._in_common}.js" for one in classes() if one._in_common}
     assert shared <= set(SCRIPTS) and "parts/plane.js" in shared
     views = {name: text for name, text in SCRIPTS.items() if name not in shared}
     assert wrong(views, lambda name, text: "export default part(" not in text) == {}

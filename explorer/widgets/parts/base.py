@@ -9,7 +9,6 @@ So a choice travels as a small custom message, and everything that writes a trai
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from pathlib import Path
 from typing import ClassVar
@@ -17,24 +16,22 @@ from typing import ClassVar
 import anywidget
 import traitlets as t
 
+from explorer.display import views
+from explorer.display.views import SHARED_STYLE, script
+
 log = logging.getLogger(__name__)
 
 # Traits that every ipywidget carries and nobody passes by keyword.
 _NOT_KEYWORDS = {"comm", "keys", "log", "ready"}
 
 _HERE = Path(__file__).parent
+_KIT = script("kit")
 
 
-def _without_notes(file: Path) -> str:
-    """A script or a style sheet as it travels, once for each view: its notes stay here."""
-    text = re.sub(r"/\*.*?\*/", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
-
-
-_KIT = _without_notes(_HERE / "kit.js")
-#: Sizes and colours, then what all views share; the dashboard's sheet begins with it too.
-SHARED_STYLE = "\n".join(map(_without_notes, (_HERE.parent / "tokens.css", _HERE / "kit.css")))
+def _text(name: str) -> str:
+    """A script or style sheet: of this folder, or of those that a live page draws with too."""
+    file = _HERE / name
+    return (file if file.is_file() else views.HERE / name).read_text(encoding="utf-8")
 
 
 class ExplorerPart(anywidget.AnyWidget):
@@ -66,9 +63,8 @@ class ExplorerPart(anywidget.AnyWidget):
         """
         if files:
             cls._in_common = shares
-            scripts = ((_HERE / f"{name}.js").read_text(encoding="utf-8") for name in (shares, files) if name)
-            sheet = (_HERE / f"{files}.css").read_text(encoding="utf-8")
-            cls._esm, cls._css = "\n".join([_KIT, *scripts]), f"{SHARED_STYLE}\n{sheet}"
+            scripts = (_text(f"{name}.js") for name in (shares, files) if name)
+            cls._esm, cls._css = "\n".join([_KIT, *scripts]), f"{SHARED_STYLE}\n{_text(f'{files}.css')}"
         super().__init_subclass__(**kwargs)
 
     def __init__(self, *, lock: threading.RLock | None = None, **kwargs):
