@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from explorer.display.words import megabytes
+from explorer.inspection.export.attention import PlainAttention
 from explorer.inspection.export.checking import difference
 from explorer.inspection.export.formats import Kind
 from explorer.inspection.export.narrowing import bytes_of
@@ -53,7 +54,8 @@ def file_of(
         raise ValueError(f"{name} has {megabytes(size)} of weights, and a file of {kind.title} holds "
                          f"{megabytes(kind.most_bytes)}: give a path that ends in .pt2.")
     try:
-        program = torch.export.export(kind.stored(part, precision), tuple(inputs.values()), strict=False)
+        with PlainAttention():
+            program = torch.export.export(kind.stored(part, precision), tuple(inputs.values()), strict=False)
         for graph in program.graph_module.modules():
             for node in getattr(getattr(graph, "graph", None), "nodes", ()):
                 node.meta.pop("stack_trace", None)  # where on this computer each line of code lies
