@@ -38,10 +38,11 @@ def model_facts(given: Any, leaving: Leaving, graph: bytes, told: Mapping[str, A
     return {
         "name": leaving.name, "title": leaving.name, "task": TASKS[leaving.model.task],
         "labels": told.get("labels", []), "outputs": {"kind": told.get("outputs", ""), **scale},
-        "preprocessing": told["preprocessing"], "results": told["results"],
+        "preprocessing": told["preprocessing"], "inputs": told["inputs"],
+        "results": told["results"],
         "embedding": told["results"].get("embedding", [0, 0])[-1],
         "stages": _stages(leaving, told),
-        "heat": told.get("heat"), "no_heat": told.get("no_heat", ""),
+        "heat": told["heat"], "no_heat": told["no_heat"],
         "card": [list(row) for row in _card(given, leaving.model, told)], "notes": list(told["notes"]),
         "bytes": len(graph),
     }

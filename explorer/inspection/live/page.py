@@ -19,11 +19,11 @@ from explorer import __version__
 from explorer.arguments import checked, shown, words
 from explorer.files import DiskError, given_path, write_text
 from explorer.inspection.export.formats import OnnxFile
+from explorer.inspection.export.page_graph import page_file
 from explorer.inspection.export.parts import opened
 from explorer.inspection.live import runtime as runtimes
 from explorer.inspection.live.assembling import is_ours, page_text, worker_script
 from explorer.inspection.live.checking import LIMITS, Report, check_entry
-from explorer.inspection.live.graphs import graph_of
 from explorer.inspection.live.modelled import Entry, model_facts
 from explorer.inspection.live.photos import photos_for
 
@@ -67,7 +67,7 @@ def live_page(
     leaving = opened(model, maps)
     _check_task(leaving.model, leaving.name)
     engine = runtimes.runtime_of(runtime)
-    graph, told = graph_of(leaving, model, maps, precision)
+    graph, told = page_file(leaving, precision=precision)
     entries = [Entry(leaving, graph, model_facts(model, leaving, graph, told))]
 
     report = Report(LIMITS[precision])

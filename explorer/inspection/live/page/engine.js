@@ -118,7 +118,7 @@ async function openEngine(facts, { onProgress = () => {} } = {}) {
     return { rows, photos: facts.photos.length, same_top: same, largest_difference: largest, limit,
              passed: same === rows.length && largest <= limit };
   }
-  const engine = { facts, run, latest, check, open, end };
+  const engine = { facts, run, latest, check, open, end, photo: photoSource, pixels: pixelsOf };
   globalThis.explorerEngine = engine;  // for whoever opens the browser's console, and for tests
   return engine;
 }
