@@ -15,8 +15,10 @@ HERE = Path(__file__).parent
 
 def without_notes(file: Path) -> str:
     """A script or a style sheet as it travels, once for each view: its notes stay here."""
-    text = re.sub(r"/\*.*?\*/", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
-    lines = (line.strip() for line in text.splitlines())
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".css":  # in a script /* may be half of "image/*"
+        text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    lines = (re.sub(r"\s{2,}// .*", "", line).strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 

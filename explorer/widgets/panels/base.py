@@ -16,6 +16,7 @@ from explorer.display.words import sentence_of
 from explorer.files import given_path, write_whole
 from explorer.widgets import export
 from explorer.widgets.jobs import Job, Line
+from explorer.widgets.panels.taking_home import Home, TakingHome
 from explorer.widgets.parts.panel_tools import FORMATS, PanelTools, offers_of
 from explorer.widgets.session import Session
 
@@ -44,6 +45,7 @@ class Panel(W.VBox):
         code()     the few lines that reproduce what is shown now
         figure()   what is shown, as a picture or a matplotlib Figure to keep
         caption()  the settings behind it, in words
+        to_take_home()  what a live page of it runs
     """
 
     title = ""  # shown above the panel; empty where a tab says it
@@ -65,6 +67,7 @@ class Panel(W.VBox):
         self._beside = beside
         self._exporter: Line | None = None
         self._exported: Any = None      # the figure that the page shows, until another one or its end
+        self._taking: TakingHome | None = None
         self._code_sent: str | None = None  # what the page shows behind "Show code"; None where that is shut
         super().__init__([*self._bar(), *children] if children else [])
         self.add_class("vx-panel")
@@ -81,7 +84,7 @@ class Panel(W.VBox):
         if self._head is None:
             cls, self._head = type(self), [*self._beside]
             offers = offers_of(code=cls.code is not Panel.code, figure=cls.figure is not Panel.figure,
-                               guide=bool(cls.guide))
+                               page=cls.to_take_home is not Panel.to_take_home, guide=bool(cls.guide))
             if self.title or offers:
                 self.tools = PanelTools(title=self.title, label=self.called, offers=offers,
                                         lock=self.session.lock)
@@ -173,6 +176,10 @@ class Panel(W.VBox):
         """The settings behind `figure`, in sentences, for below the picture and for the file's metadata."""
         return export.caption_of(self.session)
 
+    def to_take_home(self) -> Home | str:
+        """What "Live page" writes, or a sentence on why nothing can be written; called under the lock."""
+        return self.nothing_yet
+
     # --- what the bar does ----------------------------------------------------------------------------------
 
     @property
@@ -249,6 +256,9 @@ class Panel(W.VBox):
             self.tools.answer("guide", {"html": self.guide})
         elif what == "code":
             self.tell(lambda: self._send_code(self._code_text()))
+        elif what == "page":
+            self._taking = self._taking or TakingHome(self.line(), self.tools, self.to_take_home)
+            self.tell(self._taking.start)
         elif what == "shut":
             self._code_sent, self._exported = None, None
         elif what == "figure" or what in FORMATS:

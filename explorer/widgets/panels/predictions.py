@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from explorer.widgets.jobs import Line
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.explain.asking import asked_by
 from explorer.widgets.panels.flowing import stops_of
+from explorer.widgets.panels.taking_home import Home
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.answers import Answer, Answers
 from explorer.widgets.parts.flow import Flow, Seen
@@ -196,7 +198,13 @@ class PredictionsPanel(Panel):
     def forget(self) -> None:
         self._drawn, self._best, self._read = None, [], None
 
-    # --- code and figure ---
+    # --- code, figure and page ---
+
+    def to_take_home(self) -> Home | str:
+        model = self.session.model
+        if model is None:
+            return self.nothing_yet
+        return Home(lambda: copy.deepcopy(model), export.file_name(self.session.model_name))
 
     def code(self) -> str:
         lines = setup_lines(self.session)

@@ -31,7 +31,7 @@ _KIT = script("kit")
 def _text(name: str) -> str:
     """A script or style sheet: of this folder, or of those that a live page draws with too."""
     file = _HERE / name
-    return (file if file.is_file() else views.HERE / name).read_text(encoding="utf-8")
+    return views.without_notes(file if file.is_file() else views.HERE / name)
 
 
 class ExplorerPart(anywidget.AnyWidget):

@@ -1,8 +1,9 @@
 // The bar on top of a panel: title, "Show code", "Export figure", (i). Everything but our own guide is written as text.
 
-const TEXTS = { code: "Show code", figure: "Export figure", guide: "i" };
-const LABELS = { code: "the code behind", figure: "a figure to keep of", guide: "a guide to" };
-const MIMES = { png: "image/png", svg: "image/svg+xml", pdf: "application/pdf" };
+const TEXTS = { code: "Show code", figure: "Export figure", page: "Live page", guide: "i" };
+const LABELS = { code: "the code behind", figure: "a figure to keep of", page: "one file that runs in any browser:", guide: "a guide to" };
+const WAITS = { figure: "Drawing …", page: "Writing and checking the page: half a minute …" };
+const MIMES = { html: "text/html", png: "image/png", svg: "image/svg+xml", pdf: "application/pdf" };
 
 function render({ model, el }) {
   const id = newId("tools"), label = model.get("label");
@@ -38,7 +39,7 @@ function render({ model, el }) {
     if (before) ask("shut");
     fold.className = `vx-tools-fold vx-tools-${open}`;
     fold.setAttribute("aria-label", `${TEXTS[open] === "i" ? "Guide" : TEXTS[open]}: ${label}`);
-    live = make("span", "vx-tools-live", fold, open === "figure" ? "Drawing …" : "Asking Python …");
+    live = make("span", "vx-tools-live", fold, WAITS[open] ?? "Asking Python …");
     live.setAttribute("role", "status");
     ask(open);
   }
@@ -91,6 +92,11 @@ function render({ model, el }) {
     }
     button(row, "Draw again", () => { say("Drawing …"); ask("figure"); });
   }
+  function showPage({ text, name, size }, data) {       // the file stays here until the fold is shut
+    fold.replaceChildren();
+    make("div", "vx-tools-text", fold, text).setAttribute("role", "status");
+    if (data) button(foot(), `Save ${name} (${size})`, () => save(bytesOf(data), { name, format: "html" }));
+  }
   function showGuide(html) {                            // explorer's own words
     fold.replaceChildren();
     const text = make("div", "vx-tools-text", fold);
@@ -101,6 +107,11 @@ function render({ model, el }) {
     const data = buffers?.[0];
     if (content.kind === "code" && open === "code") showCode(content.text, content.otherwise);
     else if (content.kind === "guide" && open === "guide") showGuide(content.html);
+    else if (content.kind === "page" && open === "page") showPage(content, data);
+    else if (content.kind === "unfold") {
+      if (open === content.what) show(open);            // anew, for something else
+      show(content.what);
+    }
     else if (content.kind === "figure" && open === "figure") showFigure(content, data);
     else if (content.kind === "file" && open === "figure") save(data, content);
     else if (content.kind === "problem" && open === "figure" && live) say(content.text);

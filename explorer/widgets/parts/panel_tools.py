@@ -1,4 +1,4 @@
-"""The small bar on top of a panel: its title, "Show code", "Export figure" and the guide behind an (i).
+"""The small bar on top of a panel: its title, "Show code", "Export figure", "Live page", the guide behind an (i).
 
 Nothing is sent until a reader asks: the page sends one message, the panel answers with one.
 """
@@ -13,14 +13,14 @@ import traitlets as t
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-OFFERS = ("code", "figure", "guide")
+OFFERS = ("code", "figure", "page", "guide")
 FORMATS = ("png", "svg", "pdf")
 
 
 class PanelTools(ExplorerPart, files="panel_tools"):
-    """A title and up to three buttons, one for each of ``offers``; what they open folds out below.
+    """A title and up to four buttons, one for each of ``offers``; what they open folds out below.
 
-    ``on_ask`` calls back with ("code", "figure", "guide", "shut" or the format of a file) for what the reader
+    ``on_ask`` calls back with ("code", "figure", "page", "guide", "shut" or the format of a file) for what the reader
     presses; ``answer`` sends what the page then shows or saves. ``open`` may be called from a cell as well.
     """
 
@@ -65,5 +65,5 @@ class PanelTools(ExplorerPart, files="panel_tools"):
         return f"PanelTools({self.label!r}, offers {', '.join(self.offers) or 'nothing'})"
 
 
-def offers_of(*, code: bool, figure: bool, guide: bool) -> Sequence[str]:
-    return [name for name, there in zip(OFFERS, (code, figure, guide), strict=True) if there]
+def offers_of(*, code: bool, figure: bool, page: bool, guide: bool) -> Sequence[str]:
+    return [name for name, there in zip(OFFERS, (code, figure, page, guide), strict=True) if there]

@@ -1,4 +1,4 @@
-// The runs so far: a table with ticks, two buttons a row, and the whole as CSV. Everything is written as text.
+// The runs so far: a table with ticks, three buttons a row, and the whole as CSV. Everything is written as text.
 
 function render({ model, el }) {
   const root = make("div", "vx-runs-table", el);
@@ -51,7 +51,8 @@ function render({ model, el }) {
       const act = make("td", "vx-runs-act");
       line.children[1].after(act);                      // beside the name, where a narrow page shows it
       for (const [kind, word, label] of [["show", "Show", `Show ${name} under Train`],
-                                         ["use", "Use", `Use the model of ${name} in all panels`]])
+                                         ["use", "Use", `Use the model of ${name} in all panels`],
+                                         ["page", "Page", `Write a live page of ${name}: one file that runs it in any browser`]])
         button(act, word, () => tell(model, { kind, index }, say), { label })
           .dataset.key = `${kind} ${index}`;
     });

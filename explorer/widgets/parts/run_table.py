@@ -1,5 +1,5 @@
 """The runs so far as a table: ticks choose whose curves are drawn,
-buttons ask to see a run or to use its model.
+buttons ask to see a run, to use its model, or for its live page.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Cell:
 
 class RunTable(ExplorerPart, files="run_table"):
     """Rows with a tick each.
-    ``ticked`` (indices) is the reader's; ``on_action`` calls back with ("show" or "use", index).
+    ``ticked`` (indices) is the reader's; ``on_action`` calls back with ("show", "use" or "page", index).
 
     ``show`` may be called from any thread; ticks of rows that are gone are taken away.
     """
@@ -75,11 +75,11 @@ class RunTable(ExplorerPart, files="run_table"):
                 self._table = message
 
     def on_action(self, callback) -> None:
-        """Call ``callback(what, index)``, what being "show" or "use", for each button that is pressed."""
+        """Call ``callback(what, index)``, what being "show", "use" or "page", for each button that is pressed."""
         self._callbacks.append(callback)
 
     def _on_message(self, kind, content, buffers) -> None:
-        if kind not in ("show", "use"):
+        if kind not in ("show", "use", "page"):
             return super()._on_message(kind, content, buffers)
         index = content.get("index")
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < self._count:

@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.files import given_path
+from explorer.widgets import export
 from explorer.widgets.export import curves_figure
 from explorer.widgets.jobs import Job, Pace
 from explorer.widgets.panels.base import Panel, labelled
@@ -23,6 +24,7 @@ from explorer.widgets.panels.runs.table import (
     points_of,
     table_of,
 )
+from explorer.widgets.panels.taking_home import Home
 from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.run_table import RunTable
@@ -56,6 +58,7 @@ class RunsPanel(Panel):
     def __init__(self, session: Session):
         self.shown: list[Any] = []      # one a row
         self._past: list[Any] = []      # of the folder that is typed
+        self._taken: Any = None         # whose page was asked for
         self._count = 0                 # of the rows so many are the session's, which come first
         self._ends: dict[Any, Any] = {}  # run -> what ends the listening to it
         self.table: RunTable | None = None
@@ -167,19 +170,17 @@ class RunsPanel(Panel):
 
     def _act(self, what: str, index: int) -> None:
         run = self.shown[index]  # now: another run may get this row before the work begins
+        if what == "page":
+            self._taken = run
+            self.tools.answer("unfold", {"what": "page"})
+            return
         self.work.start(partial(self._do, what, run), self._say)
 
     def _do(self, what: str, run: Any, _job: Job) -> str:
         """Show a run, or use its model; a sentence on it. In the background."""
         from explorer.training.run.beside import copy_of_model
-        from explorer.training.run.loading import load_run
 
-        if not hasattr(run, "model") and run.folder is None:
-            raise ValueError(f"The network of {run.name} is not kept any more: of runs that cells started, "
-                             f"the last {KEPT} are. In a cell that still has it, it can be saved in a "
-                             "folder.")
-        if not hasattr(run, "model"):
-            run = load_run(run.folder)
+        run = _with_network(run)
         if what == "show":
             self.tell(setattr, self.session, "run", run)
             return f"{run.name} is shown under Train."
@@ -189,9 +190,18 @@ class RunsPanel(Panel):
     def forget(self) -> None:
         for end in self._ends.values():
             end()
-        self._ends, self.shown, self._past = {}, [], []
+        self._ends, self.shown, self._past, self._taken = {}, [], [], None
 
-    # --- code and figure ---
+    # --- code, figure and page ---
+
+    def to_take_home(self) -> Home | str:
+        if not self.shown:
+            return "There is no run yet: start one under Train."
+        newest = (self.session.runs or self.shown)[-1]
+        run = next((one for one in self.shown if one is self._taken), newest)
+        from explorer.training.run.beside import copy_of_model
+
+        return Home(lambda: copy_of_model(_with_network(run)), export.file_name(run.name))
 
     def _ticked(self) -> list[tuple[str, Any]]:
         """(name, run) of each row with a tick."""
@@ -213,3 +223,15 @@ class RunsPanel(Panel):
 
     def caption(self) -> str:
         return " ".join(run_caption(run) for _, run in self._ticked())
+
+
+def _with_network(run: Any) -> Any:
+    """The run itself, or what its folder holds. Raises ValueError where its network is gone."""
+    from explorer.training.run.loading import load_run
+
+    if hasattr(run, "model"):
+        return run
+    if run.folder is None:
+        raise ValueError(f"The network of {run.name} is not kept any more: of runs that cells started, the "
+                         f"last {KEPT} are. In a cell that still has it, it can be saved in a folder.")
+    return load_run(run.folder)
