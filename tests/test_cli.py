@@ -640,7 +640,7 @@ def test_compare_opens_a_saved_model_and_a_run_dir(trained, capsys):
 def test_a_folder_and_other_weights_do_not_go_together(trained, capsys):
     words = ["--model", str(trained / "mine"), "--checkpoint", "x.pth"]
     assert cli.main(["predict", str(PHOTOS / "daisy.jpg"), *words]) == 2
-    assert "has its weights: leave --checkpoint away" in capsys.readouterr().err
+    assert "has its weights: leave --checkpoint out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["mine", "run"])
@@ -981,7 +981,7 @@ def test_other_libraries_names_are_listed(pattern, listed, capsys):
 
 @pytest.mark.parametrize(("words", "code", "said"), [
     (["list", "hf-hub:x"], 2, "only timm/ and torchvision/ can be listed"),
-    (["list", "timm/*", "--here"], 2, "leave them away"),
+    (["list", "timm/*", "--here"], 2, "leave them out"),
     (["list", "xception"], 1, "now called legacy_xception"),
     (["predict", "http://a.invalid/b.jpg"], 2, "download the photo first"),
     (["compare", "https://a.invalid/b.jpg"], 2, "download"),

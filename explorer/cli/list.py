@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
                                "only timm/ and torchvision/ can be listed.")
         if args.licence or args.here:
             raise CommandError("--licence and --here sort explorer's own names: "
-                               f"leave them away with '{pattern}'.")
+                               f"leave them out with '{pattern}'.")
         names += list_models(pattern, **options)
     if args.licence:
         names = _under_licence(names, args.licence)

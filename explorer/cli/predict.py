@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         from explorer.training.run.loading import load_run
 
         if args.checkpoint is not None:
-            raise CommandError(f"'{args.model}' has its weights: leave --checkpoint away, or name the model.")
+            raise CommandError(f"'{args.model}' has its weights: leave --checkpoint out, or name the model.")
         model = load_run(args.model).model
     else:
         model = create_model(args.model, pretrained=args.checkpoint is None, checkpoint_path=args.checkpoint)
@@ -109,7 +109,7 @@ def _check_options(args: argparse.Namespace, task: str) -> None:
                                 ("--masks", args.masks, "segmentation")):
         if given is not None and task != only:
             raise CommandError(f"{option} is for models that find {ASKED_BY[only][0]}, and '{args.model}' "
-                               f"finds {ASKED_BY[task][0]}: leave it away.")
+                               f"finds {ASKED_BY[task][0]}: leave it out.")
 
 
 def _asked(model: Any, task: str, photos: Sequence[Path], empty: Sequence[Path], topk: int) -> Any:

@@ -259,7 +259,7 @@ def _gaps(photos: PhotoSet) -> tuple[str, ...]:
 def as_photos(dataset: Any, outputs: str | None = None) -> PhotoSet:
     """A PhotoSet of a PyTorch dataset of (picture, class), such as torchvision's, or of "image" and "label".
 
-    Its own transform should be left away: explorer prepares the photos for the model. Class names and labels
+    Its own transform should be left out: explorer prepares the photos for the model. Class names and labels
     come from the dataset where it has them, also through Subset, random_split and ConcatDataset; otherwise
     every item is opened once for its label. Labels are class indices from 0, names, or rows of 0 and 1, one
     a class. Numbers that can be none of these are taken for numbers; outputs="numbers" takes all of them so.

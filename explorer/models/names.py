@@ -48,7 +48,7 @@ def list_models(
     library, _ = split_door(filter)
     if isinstance(filter, str) and library in LIBRARIES:
         if family or task:
-            raise ValueError(f"family and task sort explorer's own names: leave them away with {filter!r}.")
+            raise ValueError(f"family and task sort explorer's own names: leave them out with {filter!r}.")
         return _list_library(library, filter, pretrained, exclude_filters)
     names = [name for chosen in _choose_families(family, task) for name in chosen.names]
     if pretrained:

@@ -66,7 +66,7 @@ def parse(request: Request) -> Request:
             raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
     if request.out_indices is not None and not request.features_only:
         raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices "
-                         "away.")
+                         "out.")
     if request.device is not None:
         from explorer.models.contract import check_device
 

@@ -61,7 +61,7 @@ def test_transformers_are_drawn_at_the_size_that_they_are_built_for(name, option
     assert drawn.image.size == (options["img_size"],) * 2
     block = model.stage_table[0].name
     assert explorer.visualize(model, stage=block, channel=2, steps=3).steps == 3
-    with pytest.raises(ValueError, match="reads pictures of .* alone: leave size away"):
+    with pytest.raises(ValueError, match="reads pictures of .* alone: leave size out"):
         explorer.visualize(model, target=1, size=64)
 
 

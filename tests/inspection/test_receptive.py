@@ -152,7 +152,7 @@ def test_stages_of_ensembles_and_detectors():
     assert explorer.receptive_field(both, "a/layer1", 3, 3).box == alone.box
     detector = explorer.create_model("retinanet", backbone="resnet18", num_classes=2, img_size=64)
     assert explorer.receptive_field(detector, detector.stage_table[1].name, 3, 3).box
-    with pytest.raises(ValueError, match="leave image away"):
+    with pytest.raises(ValueError, match="leave image out"):
         explorer.receptive_field(detector, "layer1", 3, 3, image=Image.new("RGB", (9, 9)))
 
 

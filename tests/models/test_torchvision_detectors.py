@@ -125,7 +125,7 @@ def test_layers_have_an_order_for_rates_and_checkpointing():
 
 
 def test_what_it_can_t_do_is_said_in_a_sentence():
-    with pytest.raises(ValueError, match="leave img_size away"):
+    with pytest.raises(ValueError, match="leave img_size out"):
         explorer.create_model("ssd300_vgg16", img_size=200)
     with pytest.raises(ValueError, match="3 channels"):
         explorer.create_model("ssdlite320_mobilenet_v3_large", in_chans=1)

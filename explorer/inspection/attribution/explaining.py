@@ -67,7 +67,7 @@ def explain(
 ) -> Attribution:
     """Which parts of a photo speak for a class, or raise a number: a heat map over the photo.
 
-    model:  an explorer model or a name;  image: anything `load_image` takes; it may be left away where `look`
+    model:  an explorer model or a name;  image: anything `load_image` takes; it may be left out where `look`
             is given
     method: one of `METHODS`; case, spaces and hyphens don't count ("Grad-CAM" is "gradcam"). None: Grad-CAM;
             of a box or a region Layer-CAM, since they are so small a part of the photo that Grad-CAM's
@@ -80,7 +80,7 @@ def explain(
             best of the class `target`. With both it is that class's score in that box
     region: of a network for masks, (left, top, right, bottom) or a point (x, y) in the photo's pixels, or a
             mask [H, W] over the photo: the class's scores there are asked for; None: where the class is found
-    score_threshold: of a network for boxes, as in `detect`, 0.3 if it is left away
+    score_threshold: of a network for boxes, as in `detect`, 0.3 if it is left out
     look:   of this model and this photo: what it holds is not computed again. Grad-CAM of the default stage
             needs no further pass then, for whatever class. A model that was changed since is run again
     on_progress: is called with (inputs done, inputs in all) while methods with many passes run
@@ -179,7 +179,7 @@ def _check_where(model: VisionModel, where: dict[str, Any]) -> None:
         if where[name] is not None and not isinstance(model, kind):
             needs = "boxes" if kind is Detector else "masks"
             raise ValueError(f"{name} is for networks that find {needs}, and {model_name(model)} finds "
-                             f"{ASKED_BY[model.task][0]}: leave it away.")
+                             f"{ASKED_BY[model.task][0]}: leave it out.")
 
 
 def _check_model(model: VisionModel, method: Method) -> None:
@@ -203,7 +203,7 @@ def _check_model(model: VisionModel, method: Method) -> None:
 
 def _check_stage(model: VisionModel, method: Method, stage: str) -> None:
     if not method.needs_stage:
-        raise ValueError(f"{method.title} is not drawn from a stage's map: leave stage= away, or use "
+        raise ValueError(f"{method.title} is not drawn from a stage's map: leave stage= out, or use "
                          f"{', '.join(repr(m.name) for m in METHODS.values() if m.needs_stage)}.")
     names = [row.name for row in model.stage_table]
     if stage not in names:
@@ -214,7 +214,7 @@ def _check_stage(model: VisionModel, method: Method, stage: str) -> None:
 def _check_look(look: Look, model: VisionModel, image: Any) -> None:
     """Raise ValueError for a look at another photo, or by a model that sees photos in another way."""
     if not is_at(look, image):
-        raise ValueError("look= is a look at another photo. Give the look at this one, or leave look= away.")
+        raise ValueError("look= is a look at another photo. Give the look at this one, or leave look= out.")
     if look.config != resolve_data_config({}, model=model):
         raise ValueError(f"look= is by {look.model_name}, which sees photos in another way than "
-                         f"{model_name(model)}. Give the look by this model, or leave look= away.")
+                         f"{model_name(model)}. Give the look by this model, or leave look= out.")

@@ -121,7 +121,7 @@ class PlaceTask(Task):
         usual = self.question.usual_stage()
         if gradient is None or stage != usual and not gradient.any():
             raise ValueError(f"This score of {model_name(self.model)} does not depend on the map of "
-                             f"{stage!r} in a way that can be followed: leave stage away, which is {usual!r} "
+                             f"{stage!r} in a way that can be followed: leave stage out, which is {usual!r} "
                              'then, or use method="occlusion".')
         maps, said = ordinary(notes.maps[stage]), []
         if maps[0].numel() == 1:

@@ -113,7 +113,7 @@ class Compared:
                 on_progress: Progress | None = None, should_stop: Callable[[], bool] | None = None) -> None:
         """Measure the speed of all models, which take turns: passes over one photo, then over `many` at once.
 
-        many: 0 leaves the latter away;  None: as the kind of models has it
+        many: 0 leaves the latter out;  None: as the kind of models has it
 
         What fails is a sentence in `problems`; what is stopped keeps the passes that were timed.
         """

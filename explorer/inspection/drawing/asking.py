@@ -146,7 +146,7 @@ def visualize(
 def _check_photos(way: Method, photo: Any, style: Any, stages: Any) -> None:
     """Raise ValueError for pictures that a method has no use for."""
     if photo is not None and way.from_photo is None:
-        raise ValueError(f"photo is given, and {way.title} begins with noise: leave photo away, or take "
+        raise ValueError(f"photo is given, and {way.title} begins with noise: leave photo out, or take "
                          'method="fooling" or "style".')
     if way.name != "style" and (style is not None or stages is not None):
         argument = "style_stages" if style is None else "style"
@@ -227,7 +227,7 @@ def usual_sides(model: VisionModel, size: int | None, like: Image.Image | None) 
     if only is not None:
         if size is not None and (size, size) != only:
             raise ValueError(f"size is {size}, and {model_name(model)} reads pictures of {only[1]} x "
-                             f"{only[0]} pixels alone: leave size away.")
+                             f"{only[0]} pixels alone: leave size out.")
         return only
     if size is None and model.config.fixed_input_size:
         return own

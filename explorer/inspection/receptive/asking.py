@@ -39,7 +39,7 @@ from explorer.models.tasks import ASKED_BY
 from explorer.models.watching import walk
 
 DRAWS = 4  # pictures of noise that the effective field is the mean of, where no photo is given
-ASK_BOX = "The box needs no gradient: leave effective away."
+ASK_BOX = "The box needs no gradient: leave effective out."
 
 
 @checked(row=whole(0), column=whole(0), effective=flag, gates=flag)
@@ -202,10 +202,10 @@ def _photos(model: VisionModel, image: Any) -> list[Image.Image]:
     if model.task != "classification":
         raise ValueError(f"{model_name(model)} finds {ASKED_BY[model.task][0]} and reads photos in many "
                          "shapes, so a receptive field is told in pixels of its input alone: leave image "
-                         "away.")
+                         "out.")
     images = list(image) if isinstance(image, Sequence) and not isinstance(image, (str, bytes)) else [image]
     if not images:
-        raise ValueError("image is an empty list: give a photo, several, or leave it away.")
+        raise ValueError("image is an empty list: give a photo, several, or leave it out.")
     return [photo_for(model, one) for one in images]
 
 

@@ -264,7 +264,7 @@ class ClipResNet(VisionModel):
         else:
             raise ValueError(
                 f"global_pool={global_pool!r} would be another head than the one that was trained: "
-                "leave it away, or create the model with it."
+                "leave it out, or create the model with it."
             )
         self.num_classes = num_classes
 

@@ -35,7 +35,7 @@ class Bottle2neck(nn.Module):
                  first_dilation: int, shortcut: nn.Module | None, drop_path: float, scale: int = 4):
         super().__init__()
         if parts.aa or parts.reduce_first != 1:
-            raise ValueError("A Res2Net block averages by itself: leave aa and reduce_first away.")
+            raise ValueError("A Res2Net block averages by itself: leave aa and reduce_first out.")
         if scale < 2:
             raise ValueError(f"scale is {scale}: a cascade has 2 groups of channels or more.")
         out, part = width * self.expansion, width * parts.base_width // 64 * parts.cardinality

@@ -38,7 +38,7 @@ class ResNestBottleneck(nn.Module):
         super().__init__()
         if parts.aa or parts.reduce_first != 1:
             raise ValueError("A split-attention block averages by itself: "
-                             "leave aa and reduce_first away.")
+                             "leave aa and reduce_first out.")
         out, middle = width * self.expansion, width * parts.base_width // 64 * parts.cardinality
         average = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else None
         self.conv1 = nn.Conv2d(in_chans, middle, 1, bias=False)

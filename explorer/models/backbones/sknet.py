@@ -91,7 +91,7 @@ class SKNet(ResNet):
                  rd_ratio: float = 1 / 16, rd_divisor: int = 8, split_input: bool = True,
                  **options: Any):
         if foreign := {"aa", "norm_layer", "reduce_first"} & set(options):
-            raise ValueError(f"Selective kernels have no option {min(foreign)!r}: leave it away.")
+            raise ValueError(f"Selective kernels have no option {min(foreign)!r}: leave it out.")
         kernel = dict(rd_ratio=rd_ratio, rd_divisor=rd_divisor, split_input=split_input)
         super().__init__(block=block, block_options=kernel, **options)
 

@@ -22,4 +22,4 @@ def freeze_norms(body: nn.Module, eps: float | None) -> None:
             setattr(owner, name, fixed)
     if any(isinstance(layer, nn.BatchNorm2d) for layer in body.modules()):
         raise ValueError("This backbone's BatchNorm layers hold their activations too, so frozen_norm can't "
-                         "replace them: leave it away, and freeze the backbone instead.")
+                         "replace them: leave it out, and freeze the backbone instead.")

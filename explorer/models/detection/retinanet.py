@@ -107,7 +107,7 @@ class RetinaNet(Detector):
         if len(by_stride) < 3:
             raise ValueError("RetinaNet reads maps of strides 8, 16 and 32 pixels, and this backbone has "
                              f"{', '.join(str(stage.reduction) for stage in own)}: leave output_stride "
-                             "away, or give another backbone.")
+                             "out, or give another backbone.")
         self.levels = tuple(by_stride.values())
         chans = [own[index].channels for index in self.levels]
         self.backbone.fpn = FeaturePyramid(chans, width, p6_from_c5=p6_from_c5)

@@ -163,7 +163,7 @@ class YOLOv5(Detector):
         "YOLOv5 has no weights here: the published files can't be opened without their own code, "
         "which is AGPL-3.0, and so are they. If that licence suits you, save their state dict with "
         'that code, torch.save(model.state_dict(), "yolov5.pt"), and give '
-        'checkpoint_path="yolov5.pt": the names fit. Or leave pretrained away and train it.')
+        'checkpoint_path="yolov5.pt": the names fit. Or leave pretrained out and train it.')
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class YOLOv5(Detector):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("YOLOv5 has no paths to drop: leave drop_path_rate away.")
+            raise ValueError("YOLOv5 has no paths to drop: leave drop_path_rate out.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         full = (64, 128, 256, 512, 1024)
         c1, c2, c3, c4, c5 = (math.ceil(chans * width / 8) * 8 for chans in full)

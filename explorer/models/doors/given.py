@@ -103,7 +103,7 @@ def running_at(config: ModelConfig) -> Iterator[None]:
         reason = (str(error).splitlines() or [""])[0][:200]
         height, width = config.input_size[1:]
         raise ValueError(f"{config.architecture} can't run on photos of {height} x {width} pixels: give a "
-                         f"larger size, or leave it away ({reason}).") from error
+                         f"larger size, or leave it out ({reason}).") from error
 
 
 def with_classes(model: VisionModel, num_classes: int | None) -> VisionModel:

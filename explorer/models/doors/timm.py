@@ -144,14 +144,14 @@ def _build_with_timm(name: str, pretrained: bool, in_chans: int, given: dict[str
         if unknown is None or unknown[1] not in given:
             raise
         if unknown[1] != "img_size":
-            raise TypeError(f"timm/{name} has no option {unknown[1]!r}: leave it away.") from None
+            raise TypeError(f"timm/{name} has no option {unknown[1]!r}: leave it out.") from None
         # a convolutional network takes photos of any size
         rest = {key: value for key, value in given.items() if key != "img_size"}
         return _build_with_timm(name, pretrained, in_chans, rest)
     except AssertionError as error:
         asked = ", ".join(f"{key}={value!r}" for key, value in given.items() if key != "cache_dir")
         why = f" ({error})" if str(error) else ""
-        raise ValueError(f"timm/{name} can't be built with {asked or 'these options'}{why}: leave away what "
+        raise ValueError(f"timm/{name} can't be built with {asked or 'these options'}{why}: leave out what "
                          "it can't do.") from None
 
 

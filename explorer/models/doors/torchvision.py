@@ -123,7 +123,7 @@ def _plain(options: dict[str, Any], architecture: str) -> dict[str, Any]:
     given = {key: value for key, value in options.items() if value not in (None, 0.0)}
     for key in ("output_stride", "global_pool", "drop_path_rate"):
         if key in given:
-            raise ValueError(f"{key} can't be set through the door for {architecture}: leave it away.")
+            raise ValueError(f"{key} can't be set through the door for {architecture}: leave it out.")
     if "drop_rate" in given:
         given["dropout"] = given.pop("drop_rate")
     return given

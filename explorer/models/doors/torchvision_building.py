@@ -54,7 +54,7 @@ def create_detector(
     Raises ValueError for what it can't be built with, WeightsError where weights can't be had.
     """
     if in_chans != 3:
-        raise ValueError(f"torchvision's {architecture} reads photos of 3 channels: leave in_chans away.")
+        raise ValueError(f"torchvision's {architecture} reads photos of 3 channels: leave in_chans out.")
     build = detector_builder(architecture, frozen=pretrained)
     with torch.random.fork_rng(devices=[], enabled=pretrained):
         module = build()
@@ -74,7 +74,7 @@ def _config(architecture: str, entry: Any, module: nn.Module, size: tuple[int, i
     fixed = transform.fixed_size
     if size is not None and fixed is not None:
         raise ValueError(f"torchvision's {architecture} is built for photos of {fixed[1]} x {fixed[0]} "
-                         "pixels, and makes every photo that size: leave img_size away.")
+                         "pixels, and makes every photo that size: leave img_size out.")
     usual = (fixed[1], fixed[0]) if fixed else (transform.min_size[0], transform.max_size)
     metrics = entry.meta["_metrics"]["COCO-val2017"]
     told = {"box AP": metrics.get("box_map"), "mask AP": metrics.get("mask_map")}

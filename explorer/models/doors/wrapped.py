@@ -129,7 +129,7 @@ class WrappedModel(VisionModel):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Exchange the last linear layer. Raises ValueError where there is none, or for another pooling."""
         if global_pool is not None:
-            raise ValueError("The pooling of a wrapped model is part of it: leave global_pool away.")
+            raise ValueError("The pooling of a wrapped model is part of it: leave global_pool out.")
         if not self.classifier_path:
             raise ValueError(f"{self.config.architecture} has no last linear layer that could be exchanged.")
         old = self.get_classifier()

@@ -140,7 +140,7 @@ def prepare_anew(model: VisionModel, input_size: Any, mean: Any, std: Any, name:
     config = model.config
     called = config.name or type(model).__name__
     if name not in ("", config.architecture, config.name):
-        raise ValueError(f"{called} is a model of explorer and has a name: leave name= away.")
+        raise ValueError(f"{called} is a model of explorer and has a name: leave name= out.")
     changes: dict[str, Any] = {}
     if input_size is not None:
         channels, *sides = size_given(input_size, model)

@@ -46,7 +46,7 @@ class SelectiveKernel(nn.Module):
         super().__init__()
         dilations = (dilation, 2 * dilation)
         if split_input and in_chans % len(dilations):
-            raise ValueError(f"{in_chans} channels can't be split into halves: leave split_input away.")
+            raise ValueError(f"{in_chans} channels can't be split into halves: leave split_input out.")
         self.split_input = split_input
         chans = in_chans // len(dilations) if split_input else in_chans
         self.paths = nn.ModuleList(

@@ -124,14 +124,14 @@ def planned(space: Any, data: Any, *, method: str, trials: int | None, model: Vi
     parts, notes = None, list(found.notes)
     place = None if keep is None else given_path(keep, "keep")
     if folds is not None and place is not None:
-        raise ValueError("With folds a trial is several runs, and there is no one to keep: leave keep away, "
+        raise ValueError("With folds a trial is several runs, and there is no one to keep: leave keep out, "
                          "and teach the best settings once more (finetune).")
     if place is not None:
         check_free(place)
     if folds is not None:
         if "patience" in choices or fixed.get("patience") is not None:
-            raise ValueError("patience would let the photos of a fold choose the epoch: leave it away, or "
-                             "leave folds away.")
+            raise ValueError("patience would let the photos of a fold choose the epoch: leave it out, or "
+                             "leave folds out.")
         parts, more = fold_parts(found.photos, folds, seed)
         notes = [note for note in [*notes, *more] if "held out to judge by" not in note]
     higher = by == "accuracy" and not found.photos.numbers

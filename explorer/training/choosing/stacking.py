@@ -105,7 +105,7 @@ def _stacked(method: str, models: Any, data: Any, learner: str, seed: int, pretr
     if learner not in LEARNERS:
         raise ValueError(f"meta is {learner!r}: expected one of {', '.join(LEARNERS)}.")
     if settings.get("patience") is not None:
-        raise ValueError("patience would let the photos that are answered choose the epoch: leave it away.")
+        raise ValueError("patience would let the photos that are answered choose the epoch: leave it out.")
     named = named_members(models)
     if len(named) < 2:
         raise ValueError(f"models has one member, {next(iter(named))}: give two at least, which are taught "

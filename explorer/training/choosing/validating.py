@@ -62,7 +62,7 @@ def cross_validate(
         raise ValueError(f"split is {split!r}: expected one of {', '.join(SPLITS)}.")
     if settings.get("patience") is not None:
         raise ValueError(f"patience={settings['patience']!r} would let the judged photos choose the epoch, "
-                         "and the figures would be too good: leave it away, and give epochs.")
+                         "and the figures would be too good: leave it out, and give epochs.")
     recipe = recipe_of({**settings, "seed": seed}, ("folds", "repeats", "split", "refit"))
     found = opened(data, split, recipe)
     photos, data_name, notes = found.photos, found.name, [one for one in found.notes if HELD not in one]

@@ -245,7 +245,7 @@ def uncertain(
     members, found, weights = named_members(models, alone=True), collect(photos), None
     if passes is not None and len(members) > 1:
         raise ValueError(f"passes={passes} is for one model with dropout, and models are {len(members)}: "
-                         "leave passes away.")
+                         "leave passes out.")
     heard = {"on_progress": on_progress, "should_stop": should_stop}
     if passes is not None:
         [(name, model)] = members.items()

@@ -170,7 +170,7 @@ def kind_of(splits: AnySplits, recipe: Recipe) -> str:
             if getattr(recipe, name) != off:
                 whom = "whole photos" if name in FOR_WHOLE_PHOTOS else "classes"
                 raise ValueError(f"{name} is for {whom}, and '{splits.name}' has photos with {has}: leave it "
-                                 "away.")
+                                 "out.")
         return has
     kind = wanted or has
     if (has == "numbers") != (kind == "numbers"):
@@ -178,21 +178,21 @@ def kind_of(splits: AnySplits, recipe: Recipe) -> str:
         if kind == "numbers":
             told = "a table with a column of numbers, or a data set of (picture, number)"
         raise DataError(f"outputs={kind!r} does not fit '{splits.name}', which has {of_what(splits.train)}: "
-                        f"give {told}, or leave outputs away.")
+                        f"give {told}, or leave outputs out.")
     if has == "several" and kind != "several":
         raise DataError(f"outputs={kind!r} tells one class, but photos of '{splits.name}' have several at "
-                        f"once: give outputs='several', or leave it away.")
+                        f"once: give outputs='several', or leave it out.")
     if kind == "yes/no" and len(splits.classes) != 2:
         raise DataError(f"outputs='yes/no' tells two classes apart, and '{splits.name}' has "
-                        f"{len(splits.classes)}: leave outputs away.")
+                        f"{len(splits.classes)}: leave outputs out.")
     if kind == "numbers":
         for name, off in FOR_CLASSES.items():
             if getattr(recipe, name) != off:
                 raise ValueError(f"{name} is for classes, and '{splits.name}' has {of_what(splits.train)}: "
-                                 "leave it away.")
+                                 "leave it out.")
     elif recipe.loss is not None:
         raise ValueError(f"loss={recipe.loss!r} is for numbers, and '{splits.name}' has "
-                         f"{of_what(splits.train)}, whose loss is the cross-entropy: leave it away.")
+                         f"{of_what(splits.train)}, whose loss is the cross-entropy: leave it out.")
     return kind
 
 

@@ -186,7 +186,7 @@ class Recipe:
             return
         if self.task == "detection":
             raise ValueError(f"loss is {self.loss!r}: a network for boxes has a loss of its own, so leave it "
-                             "away.")
+                             "out.")
         if not isinstance(self.loss, str) or self.loss not in LOSS_NAMES:
             raise ValueError(f"loss is {self.loss!r}: expected one of {', '.join(LOSS_NAMES)}, for numbers.")
 

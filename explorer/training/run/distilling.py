@@ -115,7 +115,7 @@ def distill(
         lesson = lesson_of(net, called, splits, kind, *shares)
     if recipe.cached and recipe.view_count > 1:
         raise ValueError("views varies photos whose features are cached, and the teacher looks at each of "
-                         "them once: leave views away, or give cache=False.")
+                         "them once: leave views out, or give cache=False.")
     if stages is not None:
         check_names(stages, student, net, called)
     weight = beta if beta is not None or features is None else WEIGHTS[features]

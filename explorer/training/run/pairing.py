@@ -38,7 +38,7 @@ def check_features(features: Any, stages: Any, beta: Any, train: str) -> None:
     if train == "head":
         raise ValueError(f"features={features!r} teaches stages of the student's body, and train='head' "
                          "leaves the body as it is: give train='last_stage' or 'all', or leave features "
-                         "away.")
+                         "out.")
     if stages is None:
         return
     expected = "expected {the student's stage: the teacher's, or a list of them}"
@@ -84,7 +84,7 @@ def paired(student: VisionModel, teacher: VisionModel, called: str, kind: str,
     theirs, _ = maps_of(teacher)
     if not learning:
         raise ValueError("No stage of the student learns by these settings, or it has none, so it can't "
-                         "learn from the teacher's maps: leave features away.")
+                         "learn from the teacher's maps: leave features out.")
     if not theirs:
         raise ValueError(f"The teacher {called} has no stages whose maps could be learnt from: leave "
                          "features away.")

@@ -200,7 +200,7 @@ class ExplainPanel(Panel):
         return METHODS[self.method.value]
 
     def settings(self) -> dict[str, Any]:
-        """The keyword arguments of `explorer.explain` that the controls stand for; usual ones are left away.
+        """The keyword arguments of `explorer.explain` that the controls stand for; usual ones are left out.
 
         Raises ValueError for a class or box that there is not, and for an option that is no number.
         """

@@ -85,7 +85,7 @@ class Plan:
     # --- what is written ---
 
     def lines(self) -> str:
-        """The code that does it; settings that are as usual are left away."""
+        """The code that does it; settings that are as usual are left out."""
         from explorer.training.loop.recipe import Recipe
 
         plain = {name: value for name, value in Recipe().as_dict().items() if name not in ("epochs", "train")}
