@@ -1,0 +1,30 @@
+// From raw scores to answers, as explorer.models.outputs does: one class of several, yes or no, several, or numbers.
+
+// The weights whose scalar product with the raw scores is the score of one answer.
+function weightsFor({ labels, outputs }, index) {
+  if (outputs.kind === "yes/no") return Float32Array.of(index === 1 ? 1 : -1);
+  const weights = new Float32Array(labels.length);
+  weights[index] = 1;
+  return weights;
+}
+
+const percentOf = (share) => (Number.isNaN(share) ? "not a number" : `${(100 * share).toFixed(1)} %`);
+function numberText(value) {                             // four digits, as Python's ".4g"
+  if (Number.isNaN(value)) return "not a number";
+  const size = Math.abs(value), text = value.toPrecision(4);
+  if (size && (size < 1e-4 || size >= 9999.5)) {
+    const [digits, power] = value.toExponential(3).split("e");
+    return `${digits.replace(/\.?0+$/, "")}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+  }
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}
+
+// All answers, [{ index, label, share, value }], the likeliest first; numbers as they come, without a share.
+function answersOf({ labels, outputs }, head, result) {
+  if (!head && outputs.kind === "numbers")
+    return labels.map((label, index) => ({ index, label, share: null, value: numberText(result.shares[index]) }));
+  const names = head?.labels ?? labels, shares = head ? head.shares(result.embedding) : result.shares;
+  const [score] = result.logits, order = head ? shares : outputs.kind === "yes/no" ? [-score, score] : result.logits;
+  return Array.from(shares, (share, index) => ({ index, label: names[index], share, value: percentOf(share) }))
+    .sort((a, b) => order[b.index] - order[a.index] || a.index - b.index);
+}

@@ -1,0 +1,1 @@
+function setUpWay(app) {}
