@@ -98,7 +98,8 @@ async function trainHead(embeddings, targets, classes, { strength = STRENGTH, mo
   const { mean, spread } = standardOf(embeddings), size = mean.length, wide = size + 1, rest = slicer();
   const rows = new Float64Array(embeddings.length * size);
   embeddings.forEach((one, n) => { for (let d = 0; d < size; d++) rows[n * size + d] = (one[d] - mean[d]) / spread[d]; });
-  const task = { rows, targets, classes, size, penalty: 1 / (strength * targets.length) };
+  // of two classes scikit-learn learns one row, and each of ours is half of it: their penalty is half as large
+  const task = { rows, targets, classes, size, penalty: (classes === 2 ? 2 : 1) / (strength * targets.length) };
   let weights = new Float64Array(classes * wide), slope = new Float64Array(classes * wide), loss = lossAt(weights, slope, task), steps = 0;
   const pairs = [];
   while (steps < most && slope.some((value) => Math.abs(value) > enough)) {
@@ -180,9 +181,10 @@ function greysOf({ width, height, pixels }) {
   return Uint8Array.from(sums, (sum, k) => Math.round(sum / (counts[k] || 1)));
 }
 function almostSame(one, other) {
+  const most = SAME_PICTURE * one.length;
   let sum = 0;
-  for (let k = 0; k < one.length; k++) sum += Math.abs(one[k] - other[k]);
-  return sum < SAME_PICTURE * one.length;
+  for (let k = 0; k < one.length && sum < most; k++) sum += Math.abs(one[k] - other[k]);
+  return sum < most;
 }
 // For each of a class's photos the number of its group: photos of one burst are of one group, and so are bursts that have
 // almost the same picture. photos: [{ burst, greys }]

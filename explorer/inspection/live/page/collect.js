@@ -1,0 +1,315 @@
+// Classes of the reader's own, and photos for them: from the camera while a class's button or digit is held, from files,
+// or the photo in front. Each photo keeps the embedding that the network gave it; learning needs nothing else.
+
+const MOST_PHOTOS = 500;       // of one class
+const MOST_CLASSES = 20;
+const BETWEEN_FRAMES = 120;    // ms between two collected frames: faster ones are the same picture
+const THUMB_SIDE = 72, THUMB_QUALITY = 0.8, PHOTO_QUALITY = 0.9;
+const LARGEST_SIDE = 2048;     // of a photo from a file, before the network's preprocessing
+
+// --- pictures ---------------------------------------------------------------------------------------------------
+async function jpegBytes(canvas, quality) {
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", quality));
+  if (!blob) throw new Error("This browser could not encode the picture.");
+  return new Uint8Array(await blob.arrayBuffer());
+}
+function canvasOf({ width, height, pixels }) {
+  const canvas = Object.assign(make("canvas"), { width, height });
+  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+  return canvas;
+}
+function scaled(canvas, shorter) {
+  const share = Math.min(1, shorter / Math.min(canvas.width, canvas.height));
+  if (share === 1) return canvas;
+  const small = Object.assign(make("canvas"), { width: Math.round(canvas.width * share), height: Math.round(canvas.height * share) });
+  const pen = small.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(canvas, 0, 0, small.width, small.height);
+  return small;
+}
+function squared(canvas, side) {                         // the middle of it
+  const small = Object.assign(make("canvas"), { width: side, height: side }), edge = Math.min(canvas.width, canvas.height);
+  const pen = small.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(canvas, (canvas.width - edge) / 2, (canvas.height - edge) / 2, edge, edge, 0, 0, side, side);
+  return small;
+}
+async function sourceOfBlob(blob) {                      // upright, as its file says
+  const bitmap = await createImageBitmap(blob, { imageOrientation: "from-image" }), { width, height } = bitmap;
+  const share = Math.min(1, LARGEST_SIDE / Math.max(width, height));
+  const canvas = Object.assign(make("canvas"), { width: Math.max(1, Math.round(width * share)), height: Math.max(1, Math.round(height * share)) });
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
+  return { width: canvas.width, height: canvas.height, pixels: pen.getImageData(0, 0, canvas.width, canvas.height).data };
+}
+
+// --- what was collected ----------------------------------------------------------------------------------------------
+// app.lesson: { classes: [{ id, name, photos }], version, head }; "lesson" is emitted where it has changed.
+function makeLesson(app) {
+  const lesson = {
+    classes: [], version: 0, bursts: 0, ids: 0, head: null,
+    changed() { lesson.version += 1; app.emit("lesson", lesson); },
+    add(name = "") {
+      const one = { id: ++lesson.ids, name: name || lesson.freeName(), photos: [], held: false, due: 0, burst: 0, last: -Infinity };
+      lesson.classes.push(one);
+      return one;
+    },
+    freeName() {
+      for (let number = lesson.classes.length + 1; ; number++)
+        if (!lesson.classes.some((one) => one.name === `class ${number}`)) return `class ${number}`;
+    },
+    newBurst: () => ++lesson.bursts,
+    embeddingOf: (photo) => photo.embeddings[app.model],
+    // classes that have photos with an embedding of the model in front, as what is learnt from
+    get ready() { return lesson.classes.map((one) => ({ ...one, photos: one.photos.filter(lesson.embeddingOf) })).filter((one) => one.photos.length); },
+    async photo(source, { name, burst, embedding = null }) {
+      const canvas = canvasOf(source), kept = scaled(canvas, sideFor(app.facing.preprocessing)), of = app.model;
+      const [jpeg, thumb] = await Promise.all([jpegBytes(kept, PHOTO_QUALITY), jpegBytes(squared(kept, THUMB_SIDE), THUMB_QUALITY)]);
+      const found = embedding ?? (await app.engine.run(of, source, { maps: false })).embedding;
+      return { name, burst, greys: greysOf(source), jpeg, thumb, embeddings: { [of]: Float32Array.from(found) } };
+    },
+    async addTo(one, source, facts) {
+      if (one.photos.length >= MOST_PHOTOS) return app.lesson.say(`“${one.name}” has ${MOST_PHOTOS} photos: enough.`);
+      const photo = await lesson.photo(source, facts);
+      if (!lesson.classes.includes(one)) return undefined;  // the class was deleted meanwhile
+      one.photos.push(photo);
+      return lesson.changed();
+    },
+    say() {},
+  };
+  return lesson;
+}
+// Embeddings that the model in front has not given yet: photos of another model, or of a page that was saved before.
+async function embedMissing(app) {
+  const { lesson, model } = app, missing = lesson.classes.flatMap(({ photos }) => photos.filter((one) => !one.embeddings[model]));
+  for (const [k, photo] of missing.entries()) {
+    lesson.say(`${app.facing.title} looks at the photos: ${k + 1} of ${missing.length} …`);
+    const source = await sourceOfBlob(new Blob([photo.jpeg], { type: "image/jpeg" }));
+    if (app.model !== model) return;
+    photo.embeddings[model] = (await app.engine.run(model, source, { maps: false })).embedding;
+  }
+  if (missing.length) lesson.say("");
+  lesson.changed();
+}
+
+// --- a class on the page ------------------------------------------------------------------------------------------
+// A button that acts while it is held: by a pointer, by the space bar or Enter, or once by what only clicks.
+function holdable(node, begin, end) {
+  let held = false, handled = false;
+  const down = () => { if (!held) { held = handled = true; begin(); } }, up = () => { if (held) { held = false; end(); } };
+  node.onpointerdown = (event) => { if (event.button === 0) { node.setPointerCapture?.(event.pointerId); down(); } };
+  node.onpointerup = node.onpointercancel = node.onlostpointercapture = node.onblur = up;
+  node.oncontextmenu = (event) => event.preventDefault();  // a long touch opens one
+  node.onkeydown = (event) => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); if (!event.repeat) down(); } };
+  node.onkeyup = (event) => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); up(); } };
+  node.onclick = () => { if (!handled) { begin(); end(); } handled = false; };
+}
+function classCard(app, list, one, acts) {
+  const item = make("li", "vx-class", list), head = make("div", "vx-class-head", item);
+  const digit = make("kbd", "", head), name = make("input", "vx-class-name", head), count = make("span", "vx-class-count", head);
+  Object.assign(name, { value: one.name, maxLength: 80, autocomplete: "off", spellcheck: false });
+  name.onchange = () => acts.rename(one, name);
+  const remove = button(head, "×", () => acts.remove(one), { className: "vx-class-remove" });
+  const meter = make("div", "vx-class-meter", item), track = make("span", "vx-class-track", meter), bar = make("span", "vx-class-bar", track);
+  const share = make("span", "vx-class-share", meter), row = make("div", "vx-class-row", item);
+  const hold = button(row, "Hold to collect", null, { className: "vx-main vx-class-hold" });
+  holdable(hold, () => acts.begin(one), () => acts.end(one));
+  const front = button(row, "Add the photo", () => acts.addFront(one)), choose = button(row, "Choose photos …", () => files.click());
+  const files = Object.assign(make("input", "", row), { type: "file", accept: "image/*", multiple: true, hidden: true });
+  files.onchange = () => { acts.addFiles(one, [...files.files]); files.value = ""; };
+  const thumbs = make("ol", "vx-class-thumbs", item), shown = new Map();
+  walkOptions(thumbs, (index) => acts.removePhoto(one, index));
+  thumbs.addEventListener("keydown", (event) => {
+    const index = [...thumbs.children].indexOf(event.target);
+    if (index >= 0 && ["Delete", "Backspace"].includes(event.key)) { event.preventDefault(); acts.removePhoto(one, index); }
+  });
+  item.ondragover = (event) => { event.preventDefault(); item.dataset.over = "true"; };
+  item.ondragleave = (event) => { if (!item.contains(event.relatedTarget)) delete item.dataset.over; };
+  item.ondrop = (event) => {
+    event.preventDefault();
+    event.stopPropagation();                             // the page's own photo is another place
+    delete item.dataset.over;
+    acts.addFiles(one, [...event.dataTransfer.files]);
+  };
+  function drawThumbs() {
+    for (const [photo, { node, url }] of shown) if (!one.photos.includes(photo)) { URL.revokeObjectURL(url); node.remove(); shown.delete(photo); }
+    one.photos.forEach((photo, index) => {
+      if (!shown.has(photo)) {
+        const node = make("li", "", null), image = make("img", "", node), url = urlOf(photo.thumb, "image/jpeg");
+        Object.assign(image, { src: url, alt: "", draggable: false });
+        node.setAttribute("role", "button");
+        node.tabIndex = thumbs.querySelector('[tabindex="0"]') ? -1 : 0;
+        shown.set(photo, { node, url });
+      }
+      const { node } = shown.get(photo), said = `Remove photo ${index + 1} of ${one.name}`;
+      if (node.title !== said) { node.title = said; node.setAttribute("aria-label", said); }
+      if (thumbs.children[index] !== node) thumbs.insertBefore(node, thumbs.children[index] ?? null);
+    });
+    if (thumbs.children.length && !thumbs.querySelector('[tabindex="0"]')) thumbs.children[0].tabIndex = 0;
+    thumbs.hidden = !one.photos.length;
+  }
+  return {
+    item, name, thumbs,
+    draw(number) {
+      digit.hidden = number > 9;
+      reword(digit, String(number));
+      name.setAttribute("aria-label", `Name of class ${number}`);
+      if (document.activeElement !== name) name.value = one.name;
+      reword(count, counted(one.photos.length, "photo"));
+      hold.title = number > 9 ? "Hold the button down" : `Hold the button down, or the key ${number}`;
+      for (const [node, what] of [[remove, `Delete the class ${one.name}`], [hold, `Hold to collect photos of ${one.name}`],
+        [front, `Add the photo in front to ${one.name}`], [choose, `Choose photos of ${one.name}`]]) node.setAttribute("aria-label", what);
+      remove.title = `Delete the class ${one.name}`;
+      item.dataset.collecting = String(one.held);
+      thumbs.setAttribute("aria-label", `Photos of ${one.name}: a click removes one`);
+      drawThumbs();
+    },
+    meter(value) {                                       // null: nothing answers yet
+      meter.hidden = value === null;
+      bar.style.width = `${(100 * (value ?? 0)).toFixed(1)}%`;
+      reword(share, value === null ? "" : `${Math.round(100 * value)} %`);
+    },
+    close() { for (const { url } of shown.values()) URL.revokeObjectURL(url); item.remove(); },
+  };
+}
+
+function setUpCollect(app) {
+  const lesson = app.lesson = makeLesson(app), root = make("div", "vx-collect", app.area("learn")), cards = new Map();
+  make("h2", "", root, "Classes of your own");
+  const about = make("p", "vx-soft", root), body = make("div", "", root);
+  const list = make("ol", "vx-class-list", body), row = make("div", "vx-class-row", body);
+  const name = make("input", "", row), adding = button(row, "Add a class", () => addClass());
+  Object.assign(name, { placeholder: "name of a class", maxLength: 80, autocomplete: "off", spellcheck: false });
+  name.setAttribute("aria-label", "Name of a new class");
+  name.onkeydown = (event) => { if (event.key === "Enter") addClass(); };
+  const noteRow = make("div", "vx-class-row", body), note = make("p", "vx-collect-note", noteRow), undo = button(noteRow, "Undo", () => takeBack());
+  note.setAttribute("role", "status");
+  const warnings = make("ul", "vx-collect-warnings", body);
+  warnings.setAttribute("role", "status");
+  let back = null, seen = {};                            // seen: the last picture that was answered
+
+  const say = lesson.say = (text, undoing = null) => { reword(note, text); back = undoing; undo.hidden = !back; };
+  const numberOf = (one) => lesson.classes.indexOf(one) + 1;
+  function takeBack() {
+    const act = back;
+    say("");
+    act?.();
+    lesson.changed();
+  }
+  function addClass() {
+    if (lesson.classes.length >= MOST_CLASSES) return say(`${MOST_CLASSES} classes are the most that this page takes.`);
+    const wanted = name.value.trim();
+    if (lesson.classes.some((one) => one.name === wanted)) return say(`There is a class “${wanted}” already.`);
+    const one = lesson.add(wanted);
+    name.value = "";
+    say(`“${one.name}” was added: hold its button, or the key ${numberOf(one)}, to collect photos with the camera.`);
+    return lesson.changed();
+  }
+  const acts = {
+    rename(one, field) {
+      const wanted = field.value.trim(), other = lesson.classes.find((each) => each !== one && each.name === wanted);
+      if (other) say(`There is a class “${wanted}” already.`);
+      if (wanted && !other) one.name = wanted;
+      field.value = one.name;
+      lesson.changed();
+    },
+    remove(one) {
+      const at = lesson.classes.indexOf(one);
+      lesson.classes.splice(at, 1);
+      say(`“${one.name}” and its ${counted(one.photos.length, "photo")} were deleted.`, () => lesson.classes.splice(at, 0, one));
+      lesson.changed();
+      (cards.get(lesson.classes[Math.max(0, at - 1)])?.name ?? name).focus({ preventScroll: true });
+    },
+    removePhoto(one, index) {
+      const held = cards.get(one).thumbs.contains(document.activeElement), [photo] = one.photos.splice(index, 1);
+      say(`Photo ${index + 1} of “${one.name}” was removed.`, () => one.photos.splice(index, 0, photo));
+      lesson.changed();
+      if (held) cards.get(one).thumbs.children[Math.min(index, one.photos.length - 1)]?.focus({ preventScroll: true });
+    },
+    begin(one) {
+      Object.assign(one, { held: true, due: 1, burst: lesson.newBurst(), had: one.photos.length });
+      cards.get(one).item.dataset.collecting = "true";
+      if (app.camera.live) return;
+      say("The camera starts: keep holding.");
+      app.camera.start();
+    },
+    end(one) {
+      one.held = false;
+      cards.get(one).item.dataset.collecting = "false";
+      if (app.camera.live) say(`“${one.name}”: ${counted(one.photos.length, "photo")}.`);
+      draw();
+    },
+    async addFront(one) {
+      if (!app.source) return say("No photo is in front: choose one, or start the camera.");
+      const embedding = seen.source === app.source && seen.model === app.model ? seen.embedding : null;
+      await lesson.addTo(one, app.source, { name: app.title, burst: lesson.newBurst(), embedding });
+      return say(`“${one.name}”: ${counted(one.photos.length, "photo")}.`);
+    },
+    async addFiles(one, files) {
+      let added = 0, failed = [];
+      for (const file of files) {
+        say(`Photo ${added + failed.length + 1} of ${files.length} …`);
+        try {
+          await lesson.addTo(one, await sourceOfBlob(file), { name: file.name, burst: file.burst ?? lesson.newBurst() });
+          added += 1;
+        } catch {
+          failed.push(file.name);
+        }
+      }
+      const bad = failed.length ? ` ${counted(failed.length, "file")} could not be read as a picture: ${listed(failed.slice(0, 3))}${failed.length > 3 ? " …" : ""}.` : "";
+      say(`${counted(added, "photo")} came to “${one.name}”.${bad}`);
+    },
+  };
+  lesson.acts = acts;
+
+  // --- camera frames: a frame's own pass gives the embedding -------------------------------------------------------
+  for (const event of ["result", "frame"]) app.on(event, ({ embedding }) => { seen = { source: app.source, model: app.model, embedding }; });
+  app.on("frame", (result) => {
+    const now = performance.now(), { source } = app;
+    for (const one of lesson.classes) {
+      if (!one.due && !(one.held && now - one.last >= BETWEEN_FRAMES)) continue;
+      Object.assign(one, { due: 0, last: now });
+      if (result.embedding) lesson.addTo(one, source, { name: "camera", burst: one.burst, embedding: result.embedding }).catch((error) => say(error.message));
+    }
+  });
+  app.on("camera", (state) => { if (state === "off") for (const one of lesson.classes) Object.assign(one, { held: false, due: 0 }); });
+  const typing = (node) => node.closest?.("input:not([type=checkbox], [type=radio], [type=range]), select, textarea, [contenteditable]");
+  const pressed = new Map();                             // key -> class, while it is down
+  addEventListener("keydown", (event) => {
+    if (!/^[1-9]$/.test(event.key) || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    const one = lesson.classes[Number(event.key) - 1];
+    if (!one || pressed.has(event.key)) return;
+    pressed.set(event.key, one);
+    acts.begin(one);
+  });
+  const release = (key) => { const one = pressed.get(key); pressed.delete(key); if (one && cards.has(one)) acts.end(one); };
+  addEventListener("keyup", (event) => release(event.key));
+  addEventListener("blur", () => [...pressed.keys()].forEach(release));
+
+  function draw() {
+    const able = app.facing.embedding > 0;
+    reword(about, able ? "Give each class some photos: the network stays as it is, and only its embeddings (the numbers before its last layer) are compared. "
+      + "The nearest photos answer as soon as two classes have one; Learn makes a linear layer of them. Hold each class’s button several times, with the thing moved or turned: "
+      + "the frames of one hold (a burst) are nearly the same picture, so bursts are kept whole when it is judged."
+      : `${app.facing.title} gives no embedding, so no classes can be learnt on it in this page.`);
+    body.hidden = !able;
+    for (const [one, card] of cards) if (!lesson.classes.includes(one)) { card.close(); cards.delete(one); }
+    lesson.classes.forEach((one, k) => {
+      if (!cards.has(one)) { cards.set(one, classCard(app, list, one, acts)); cards.get(one).meter(null); }
+      const card = cards.get(one);
+      if (list.children[k] !== card.item) list.insertBefore(card.item, list.children[k] ?? null);
+      card.draw(k + 1);
+    });
+    adding.disabled = lesson.classes.length >= MOST_CLASSES;
+    if (lesson.classes.some((one) => one.held)) return;  // warnings wait for the end of a hold
+    const said = warningsOf(lesson.classes), now = [...warnings.children].map((item) => item.textContent);
+    if (said.join("\n") !== now.join("\n")) { warnings.replaceChildren(); for (const text of said) make("li", "", warnings, text); }
+    warnings.hidden = !said.length;
+  }
+  app.on("lesson", draw);
+  app.on("meter", (shares) => { for (const [one, card] of cards) card.meter(shares?.get(one.id) ?? (shares ? 0 : null)); });
+  app.on("model", () => embedMissing(app).catch((error) => say(error.message)));
+  say("");
+  draw();
+}
