@@ -14,9 +14,10 @@ function render({ model, el }) {
     const answers = model.get("_rows") || [];
     root.setAttribute("aria-label", model.get("label"));
     while (rows.length > answers.length) rows.pop().item.remove();
-    answers.forEach(({ name, value, share }, index) => {
+    answers.forEach(({ name, value, share, pressed }, index) => {
       const now = rows[index] ??= row(root, () => tell(model, { kind: "pick", index, name: rows[index].name.textContent }));
       now.one.title = model.get("hint");
+      if (pressed !== undefined) now.one.setAttribute("aria-pressed", String(pressed));
       reword(now.name, name);
       reword(now.value, value);
       if (share === null) return now.track.remove();

@@ -88,12 +88,12 @@ function makeApp(facts) {
 }
 
 async function startPage() {
-  const facts = JSON.parse(document.getElementById("vx-facts").textContent), app = makeApp(facts);
+  const app = makeApp(factsIn("vx-facts"));
   for (const setUp of [setUpHead, setUpCard]) setUp(app);          // these need no engine
   try {
-    app.engine = await openEngine(facts, { onProgress: setUpOpening(app) });
+    app.engine = await openEngine(app.facts, { onProgress: setUpOpening() });
   } catch (error) {
-    return sayThatItFailed(app, error);
+    return sayThatItFailed(error);
   }
   for (const setUp of [setUpPhotos, setUpAnswers, setUpWay, setUpHeat, setUpStage, setUpCamera, setUpCollect, setUpTeaching,
     setUpSaving]) setUp(app);

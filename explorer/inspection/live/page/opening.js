@@ -1,8 +1,21 @@
 // While the page unpacks itself: a bar; where it can't, a sentence.
 
+// The bar; returns what moves it, onProgress(share, words).
 function setUpOpening() {
-  return () => {};
+  const place = document.getElementById("vx-live-opening");
+  place.replaceChildren();
+  const words = make("p", "vx-live-opening-words", place, "Opening"), bar = make("progress", "", place);
+  Object.assign(bar, { max: 1, value: 0 });
+  bar.setAttribute("aria-label", "How much of the model is unpacked");
+  return (share, text) => {
+    bar.value = share;
+    reword(words, text);
+    if (share >= 1) place.remove();
+  };
 }
-function sayThatItFailed(app, error) {
-  app.say(error.message);
+function sayThatItFailed(error) {
+  document.getElementById("vx-live-opening")?.remove();
+  const sorry = make("p", "vx-live-sorry", undefined, error.message);
+  sorry.setAttribute("role", "alert");
+  document.getElementById("vx-live-head").after(sorry);
 }
