@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import explorer.inspection
-from explorer.display.views import script
+from explorer.display.views import script, without_notes
 from tests.widgets.test_parts_kit import node
 
 PAGE = Path(explorer.inspection.__file__).parent / "live/page"
@@ -20,7 +20,7 @@ def run_script(files: Sequence[str], body: str, folder: Path, given: Any = None)
 
     given: what `given` holds there
     """
-    texts = [script("kit"), *((PAGE / name).read_text(encoding="utf-8") for name in files)]
+    texts = [script("kit"), *(without_notes(PAGE / name) for name in files)]
     asked = f"const given = JSON.parse(readFileSync('given.json', 'utf8'));\nconst asked = async () => {{{body}}};"
     write = "process.stdout.write(JSON.stringify(await asked()));"
     lines = ["import { readFileSync, writeFileSync } from 'node:fs';", *texts, asked, write]

@@ -5,18 +5,12 @@ const MOST_PHOTOS = 500;       // of one class
 const MOST_CLASSES = 20;
 const BETWEEN_FRAMES = 120;    // ms between two collected frames: faster ones are the same picture
 const THUMB_SIDE = 72, THUMB_QUALITY = 0.8, PHOTO_QUALITY = 0.9;
-const LARGEST_SIDE = 2048;     // of a photo from a file, before the network's preprocessing
 
 // --- pictures ---------------------------------------------------------------------------------------------------
 async function jpegBytes(canvas, quality) {
   const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", quality));
   if (!blob) throw new Error("This browser could not encode the picture.");
   return new Uint8Array(await blob.arrayBuffer());
-}
-function canvasOf({ width, height, pixels }) {
-  const canvas = Object.assign(make("canvas"), { width, height });
-  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
-  return canvas;
 }
 function scaled(canvas, shorter) {
   const share = Math.min(1, shorter / Math.min(canvas.width, canvas.height));
@@ -34,16 +28,6 @@ function squared(canvas, side) {                         // the middle of it
   pen.drawImage(canvas, (canvas.width - edge) / 2, (canvas.height - edge) / 2, edge, edge, 0, 0, side, side);
   return small;
 }
-async function sourceOfBlob(blob) {                      // upright, as its file says
-  const bitmap = await createImageBitmap(blob, { imageOrientation: "from-image" }), { width, height } = bitmap;
-  const share = Math.min(1, LARGEST_SIDE / Math.max(width, height));
-  const canvas = Object.assign(make("canvas"), { width: Math.max(1, Math.round(width * share)), height: Math.max(1, Math.round(height * share)) });
-  const pen = canvas.getContext("2d", { willReadFrequently: true });
-  pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  bitmap.close();
-  return { width: canvas.width, height: canvas.height, pixels: pen.getImageData(0, 0, canvas.width, canvas.height).data };
-}
-
 // --- what was collected ----------------------------------------------------------------------------------------------
 // app.lesson: { classes: [{ id, name, photos }], version, head }; "lesson" is emitted where it has changed.
 function makeLesson(app) {
@@ -64,7 +48,7 @@ function makeLesson(app) {
     // classes that have photos with an embedding of the model in front, as what is learnt from
     get ready() { return lesson.classes.map((one) => ({ ...one, photos: one.photos.filter(lesson.embeddingOf) })).filter((one) => one.photos.length); },
     async photo(source, { name, burst, embedding = null }) {
-      const canvas = canvasOf(source), kept = scaled(canvas, sideFor(app.facing.preprocessing)), of = app.model;
+      const canvas = canvasOfSource(source), kept = scaled(canvas, sideFor(app.facing.preprocessing)), of = app.model;
       const [jpeg, thumb] = await Promise.all([jpegBytes(kept, PHOTO_QUALITY), jpegBytes(squared(kept, THUMB_SIDE), THUMB_QUALITY)]);
       const found = embedding ?? (await app.engine.run(of, source, { maps: false })).embedding;
       return { name, burst, greys: greysOf(source), jpeg, thumb, embeddings: { [of]: Float32Array.from(found) } };
@@ -85,7 +69,7 @@ async function embedMissing(app) {
   const { lesson, model } = app, missing = lesson.classes.flatMap(({ photos }) => photos.filter((one) => !one.embeddings[model]));
   for (const [k, photo] of missing.entries()) {
     lesson.say(`${app.facing.title} looks at the photos: ${k + 1} of ${missing.length} …`);
-    const source = await sourceOfBlob(new Blob([photo.jpeg], { type: "image/jpeg" }));
+    const source = await sourceOfFile(new Blob([photo.jpeg], { type: "image/jpeg" }));
     if (app.model !== model) return;
     photo.embeddings[model] = (await app.engine.run(model, source, { maps: false })).embedding;
   }
@@ -251,14 +235,14 @@ function setUpCollect(app) {
       for (const file of files) {
         say(`Photo ${added + failed.length + 1} of ${files.length} …`);
         try {
-          await lesson.addTo(one, await sourceOfBlob(file), { name: file.name, burst: file.burst ?? lesson.newBurst() });
+          await lesson.addTo(one, await sourceOfFile(file), { name: file.name, burst: file.burst ?? lesson.newBurst() });
           added += 1;
-        } catch {
-          failed.push(file.name);
+        } catch (error) {
+          failed.push(error.message);
         }
       }
-      const bad = failed.length ? ` ${counted(failed.length, "file")} could not be read as a picture: ${listed(failed.slice(0, 3))}${failed.length > 3 ? " …" : ""}.` : "";
-      say(`${counted(added, "photo")} came to “${one.name}”.${bad}`);
+      const more = failed.length > 2 ? ` ${failed.length - 2} more could not be opened.` : "";
+      say(`${counted(added, "photo")} came to “${one.name}”. ${failed.slice(0, 2).join(" ")}${more}`);
     },
   };
   lesson.acts = acts;

@@ -6,7 +6,7 @@ const STRENGTH = 0.1;          // C, the inverse strength of the penalty: as exp
 const SAME_PICTURE = 4;        // of 255: two pictures whose 16 x 16 greys differ by less on average are almost the same
 const NEAREST = 5;             // photos that the nearest photos' answer is asked of, at most
 const MOST_FOLDS = 4;
-const SLICE = 24;              // ms of work after which the page draws and hears its reader
+const WORK_SLICE = 24;              // ms of work after which the page draws and hears its reader
 const PAIRS_KEPT = 8;          // steps that L-BFGS remembers
 
 const breath = () => new Promise((go) => {
@@ -17,7 +17,7 @@ const breath = () => new Promise((go) => {
 function slicer() {
   let since = performance.now();
   return async () => {
-    if (performance.now() - since < SLICE) return;
+    if (performance.now() - since < WORK_SLICE) return;
     await breath();
     since = performance.now();
   };

@@ -126,7 +126,6 @@ const RESERVED_NAMES = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;  // Windows has 
 const SPLIT_NAMES = /^(train|training|val|valid|validation|test|testing)$/i;
 // A class's name as a folder on any system: no separators or control signs, no dot in front or at the end.
 function folderName(name, taken = []) {
-  // eslint-disable-next-line no-control-regex
   let safe = name.normalize("NFC").replace(/[\u0000-\u001f\u007f-\u009f\ud800-\udfff<>:"/\\|?*]/gu, "_").replace(/^[\s._]+|[\s.]+$/g, "").slice(0, 60).trim();
   if (!safe || RESERVED_NAMES.test(safe) || SPLIT_NAMES.test(safe)) safe = `class ${safe}`.trim();
   let found = safe;
