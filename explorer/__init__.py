@@ -58,6 +58,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "inspection.drawing.asking": ("visualize",),
     "inspection.drawing.drawn": ("DrawnPicture",),
     "inspection.export.asking": ("export",),
+    "inspection.live.page": ("live_page",),
     "inspection.features.folders": ("run_folder",),
     "inspection.features.result": ("Features",),
     "inspection.features.embeddings": ("Embeddings", "embed"),

@@ -21,6 +21,7 @@ from explorer.inspection.experiments.flips import find_flip as find_flip
 from explorer.inspection.experiments.masking import mask_region as mask_region
 from explorer.inspection.experiments.robustness_curves import robustness as robustness
 from explorer.inspection.export.asking import export as export
+from explorer.inspection.live.page import live_page as live_page
 from explorer.inspection.features.embeddings import Embeddings as Embeddings
 from explorer.inspection.features.embeddings import embed as embed
 from explorer.inspection.features.folders import run_folder as run_folder

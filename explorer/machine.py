@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from explorer._threads import cpu_count
 from explorer.display.html import RichRepr, notes_html, row_html, table_html
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "ipywidgets", "anywidget", "jupyterlab",
-            "ipykernel", "captum", "scikit-learn", "torchmetrics", "timm", "ray", "umap-learn")
+            "ipykernel", "captum", "scikit-learn", "torchmetrics", "timm", "ray", "umap-learn", "onnx",
+            "onnxscript", "onnxruntime")
+
+PROGRAMS = ("npm", "node")  # of which npm brings the runtime of a live page, and node runs npm
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,9 @@ def _versions() -> Iterator[Finding]:
             yield Finding(package, importlib.metadata.version(package))
         except importlib.metadata.PackageNotFoundError:
             yield Finding(package, "not installed")
+    for program in PROGRAMS:
+        found = shutil.which(program)
+        yield Finding(program, found or "not on the path: a live page can't get its runtime by it")
 
 
 def _computer() -> Iterator[Finding]:

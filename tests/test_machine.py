@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 
 import pytest
 import torch
@@ -31,6 +32,13 @@ def test_it_shows_itself_as_a_table():
 def test_a_package_that_is_missing_is_said(monkeypatch):
     monkeypatch.setattr(machine, "PACKAGES", ("no-such-package",))
     assert explorer.doctor()["no-such-package"] == "not installed"
+
+
+def test_it_says_what_an_exported_file_and_a_live_page_need(monkeypatch):
+    monkeypatch.setattr(shutil, "which", {"node": "/there/node"}.get)
+    found = explorer.doctor()
+    assert found["onnx"][0].isdigit() and found["onnxscript"][0].isdigit() and found["onnxruntime"][0].isdigit()
+    assert (found["node"], found["npm"].startswith("not on the path")) == ("/there/node", True)
 
 
 def test_a_row_that_is_not_there_is_answered_with_those_that_are():

@@ -1,11 +1,12 @@
 // The views' shared kit, and each view's module behind it, as a page gets them. Started by test_parts_kit.py;
 // by hand: node --test tests/widgets/kit.test.mjs
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 
 const parts = new URL("../../explorer/widgets/parts/", import.meta.url);
-const read = (name) => readFileSync(new URL(name, parts), "utf8");
+const shares = new URL("../../explorer/display/views/", import.meta.url);  // what a live page draws with too
+const read = (name) => readFileSync([new URL(name, parts), new URL(name, shares)].find((file) => existsSync(file)), "utf8");
 const load = (text) => import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
 const kit = await load(read("kit.js"));
 
@@ -196,7 +197,8 @@ describe("each view behind the kit", () => {
   const exceptions = { "image_input.js": canvas, "mosaic.js": canvas };
   const shared = ["kit.js", "plane.js"];                // come in front of the others
   const inFront = (name) => (/shares="(\w+)"/.exec(read(name.replace(".js", ".py"))) ?? []).slice(1).map((one) => `${one}.js`);
-  for (const name of readdirSync(parts).filter((file) => file.endsWith(".js") && !shared.includes(file))) {
+  const views = [...readdirSync(parts), ...readdirSync(shares)];
+  for (const name of views.filter((file) => file.endsWith(".js") && !shared.includes(file))) {
     test(`${name} is a module that anywidget can load`, async () => {
       const { default: view } = await load(["kit.js", ...inFront(name), name].map(read).join("\n"));
       assert.equal(typeof view.render, "function");

@@ -12,7 +12,7 @@ from PIL import Image
 from traitlets import TraitError
 
 import explorer
-from explorer.widgets.panels.flowing import KINDS, even, words_of
+from explorer.inspection.look.stops import KINDS, even, words_of
 from explorer.widgets.parts.answers import Answer, Answers
 from explorer.widgets.parts.flow import Flow, Reads
 from explorer.widgets.session import ExplorerError
@@ -167,7 +167,7 @@ def test_what_the_cells_of_a_former_model_read_is_not_shown_for_the_next(monkeyp
 
 
 def test_no_frame_is_drawn_for_an_input_of_another_shape(dash):
-    from explorer.widgets.panels.reading import reads_of
+    from explorer.inspection.receptive.reads import reads_of
 
     model, names = dash.session.model, dash.predictions.flow.stops[:1]
     assert list(reads_of(model, names, (224, 224))) == list(names)

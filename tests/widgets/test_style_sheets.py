@@ -15,9 +15,14 @@ from explorer.widgets.export import page_style
 from explorer.widgets.parts.base import ExplorerPart
 
 
+LIVE = HERE.parent / "inspection" / "live" / "page"
+
+
 def texts_of(ending: str) -> dict[str, str]:
-    """{a file below the widgets or, in views/, of those that a live page has too: its text}"""
-    homes = {HERE: HERE, views.HERE: views.HERE.parent}
+    """{a file below the widgets or, in views/, of those that a live page has too, or, in page/, of that page's
+    own: its text}
+    """
+    homes = {HERE: HERE, views.HERE: views.HERE.parent, LIVE: LIVE.parent}
     return {path.relative_to(above).as_posix(): path.read_text(encoding="utf-8")
             for home, above in homes.items() for path in sorted(home.rglob(f"*{ending}"))}
 
@@ -139,6 +144,17 @@ def test_motion_in_the_sheets_stops_for_who_asked_for_none():
     assert 'classList.add("vx-part")' in script, "or the rule finds nobody"
 
 
+def test_the_live_page_is_marked_for_it_too():
+    assert 'class="vx-live vx-part"' in (LIVE / "page.html").read_text(encoding="utf-8")
+
+
+def test_the_live_page_names_no_address_and_sends_nothing():
+    page = {name: text for name, text in SCRIPTS.items() if name.startswith(("page/", "views/"))}
+    assert len(page) > 12
+    sends = re.compile(r"://|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|EventSource|import\(\s*[\"']")
+    assert wrong(page, lambda name, text: sends.findall(text)) == {}
+
+
 def test_what_a_script_moves_by_itself_asks_first():
     def find(name, text):
         return MOVES.findall(text) if "calm()" not in text else []
@@ -149,7 +165,7 @@ def test_what_a_script_moves_by_itself_asks_first():
 def test_every_view_is_marked_for_the_shared_sheet():
     shared = {"views/kit.js"} | {f"parts/{one._in_common}.js" for one in classes() if one._in_common}
     assert shared <= set(SCRIPTS) and "parts/plane.js" in shared
-    views = {name: text for name, text in SCRIPTS.items() if name not in shared}
+    views = {name: text for name, text in SCRIPTS.items() if name not in shared and name[:5] != "page/"}
     assert wrong(views, lambda name, text: "export default part(" not in text) == {}
 
 

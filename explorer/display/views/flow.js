@@ -7,7 +7,7 @@ function render({ model, el }) {
   const pictured = make("div", "vx-flow-seen", photo), picture = make("img", "", pictured), frame = make("div", "vx-flow-frame", pictured);
   const caption = make("figcaption", "vx-caption", photo), title = make("span", "", caption), said = make("span", "vx-soft", caption);
   frame.hidden = true;
-  let photoUrl = "", saidThere = "";
+  let photoUrl = "", saidThere = "", built = "";
   row.dataset.lmSuppressShortcuts = "true";            // or an arrow key moves the notebook's selection
   row.setAttribute("role", "group");
   let urls = [];
@@ -27,7 +27,22 @@ function render({ model, el }) {
     title.textContent = title.title = given.title ?? "";
     said.textContent = saidThere = given.said ?? "";
     unframe();
-    let next = 0;
+    // With the same stops the buttons stay: photos may follow a camera, and a click needs its button all the while.
+    const kind = JSON.stringify(stops.map((stop) => [stop.name, stop.words, stop.shape, stop.stride, stop.channels.length]));
+    if (kind !== built) build(stops);
+    built = kind;
+    const channels = stops.flatMap((stop) => stop.channels);
+    row.querySelectorAll(".vx-flow-maps img").forEach((image, at) => {
+      image.title = `Channel ${channels[at]}`;
+      image.src = urls[at];
+    });
+    note.textContent = given.note ?? "";
+    note.hidden = !given.note;
+    root.dataset.stops = String(stops.length);
+    mark();
+    if (held) buttons().find((one) => one.dataset.stop === held)?.focus({ preventScroll: true });
+  }
+  function build(stops) {
     row.replaceChildren();
     stops.forEach((stop, index) => {
       if (index) make("span", "vx-flow-step", row, "›").setAttribute("aria-hidden", "true");
@@ -39,10 +54,8 @@ function render({ model, el }) {
       const maps = make("span", "vx-flow-maps", one);
       maps.style.setProperty("--vx-flow-ratio", `${wide} / ${high}`);
       maps.dataset.maps = String(stop.channels.length);
-      for (const channel of stop.channels) {
+      for (const _ of stop.channels) {
         const image = make("img", "", maps);
-        image.title = `Channel ${channel}`;
-        image.src = urls[next++];
         image.alt = "";
         image.draggable = false;
       }
@@ -51,11 +64,6 @@ function render({ model, el }) {
       make("span", "vx-flow-size", one, size);
       make("span", "vx-flow-size", one, count);
     });
-    note.textContent = given.note ?? "";
-    note.hidden = !given.note;
-    root.dataset.stops = String(stops.length);
-    mark();
-    if (held) buttons().find((one) => one.dataset.stop === held)?.focus({ preventScroll: true });
   }
   function mark() {
     row.setAttribute("aria-label", model.get("label"));

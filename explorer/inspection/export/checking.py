@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-#: Largest difference of a result, as a share of its largest number, that rounding may make in float32.
-TOLERANCE = 1e-3
+#: Largest difference of a result, as a share of its largest number, that rounding may make: of sums in
+#: float32, and of weights that lie in the file as float16.
+TOLERANCE = {"float32": 1e-3, "float16": 3e-2}
 
 
 def photo_like(prepared: Mapping[str, Any], batch_size: int) -> Tensor:
@@ -28,10 +29,12 @@ def photo_like(prepared: Mapping[str, Any], batch_size: int) -> Tensor:
     return ((smooth + 0.2 * grain).clamp(0, 1) - mean) / std
 
 
-def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+def difference(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], precision: str = "float32"
+) -> str:
     """Where a file gives other numbers than the network, in words; "" where it doesn't.
 
-    Each result may be off by `TOLERANCE` of its largest number, and the likeliest class must be the same, or
+    Each result may be off by `TOLERANCE[precision]` of its largest number, and the likeliest class must be the same, or
     as likely within that.
     """
     for name, wanted in expected.items():
@@ -39,7 +42,7 @@ def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> s
         if given is None or given.shape != wanted.shape:
             shape = None if given is None else list(given.shape)
             return f"its {name} is {shape}, not {list(wanted.shape)}"
-        limit = TOLERANCE * max(float(wanted.abs().max()), 1e-3)
+        limit = TOLERANCE[precision] * max(float(wanted.abs().max()), 1e-3)
         error = float((given.float() - wanted).abs().max())
         if not error <= limit:  # NaN is no agreement
             return f"its {name} differ by {error:.2g}, and the largest is {float(wanted.abs().max()):.2g}"

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from explorer.inspection.export.facts import MARK
+from explorer.inspection.export.narrowing import Narrowed, narrow
 
 FACTS = "explorer.json"  # the extra file of a .pt2
 
@@ -35,12 +36,19 @@ class Kind(Protocol):
         """Whether explorer has written that file."""
         ...
 
-    def as_bytes(self, program: ExportedProgram, names: Sequence[str], facts: Mapping[str, Any]) -> bytes:
-        """The whole file. names: of the program's results"""
+    def stored(self, part: nn.Module, precision: str) -> nn.Module:
+        """The module with its weights as they are to lie in the file, where that is done before exporting."""
         ...
 
-    def run(self, path: Path, photos: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        """What the file gives for photos, by name."""
+    def as_bytes(
+        self, program: ExportedProgram, inputs: Sequence[str], results: Sequence[str],
+        facts: Mapping[str, Any], precision: str,
+    ) -> bytes:
+        """The whole file. inputs, results: the names of the program's"""
+        ...
+
+    def run(self, path: Path, inputs: Mapping[str, Tensor], results: Sequence[str]) -> dict[str, Tensor]:
+        """What the file gives for inputs, by name."""
         ...
 
 
@@ -61,16 +69,22 @@ class TorchFile:
         except (zipfile.BadZipFile, OSError, RuntimeError):  # no archive, or one with a password
             return False
 
-    def as_bytes(self, program: ExportedProgram, names: Sequence[str], facts: Mapping[str, Any]) -> bytes:
+    def stored(self, part: nn.Module, precision: str) -> nn.Module:
+        return Narrowed(part) if precision == "float16" else part
+
+    def as_bytes(
+        self, program: ExportedProgram, inputs: Sequence[str], results: Sequence[str],
+        facts: Mapping[str, Any], precision: str,
+    ) -> bytes:
         file = io.BytesIO()
         torch.export.save(program, file, extra_files={FACTS: json.dumps(facts)})
         return file.getvalue()
 
-    def run(self, path: Path, photos: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    def run(self, path: Path, inputs: Mapping[str, Tensor], results: Sequence[str]) -> dict[str, Tensor]:
         with path.open("rb") as file:
             program = torch.export.load(file)  # type: ignore[arg-type]
         with torch.no_grad():
-            return program.module()(photos)
+            return program.module()(*inputs.values())
 
 
 class OnnxFile:
@@ -98,32 +112,40 @@ class OnnxFile:
             return False
         return any(fact.key == MARK for fact in model.metadata_props)
 
-    def as_bytes(self, program: ExportedProgram, names: Sequence[str], facts: Mapping[str, Any]) -> bytes:
+    def stored(self, part: nn.Module, precision: str) -> nn.Module:
+        return part  # the exporter computes with constants, and would make them float32 again
+
+    def as_bytes(
+        self, program: ExportedProgram, inputs: Sequence[str], results: Sequence[str],
+        facts: Mapping[str, Any], precision: str,
+    ) -> bytes:
         import onnx.helper
 
-        made = torch.onnx.export(program, (), input_names=["image"], output_names=list(names), dynamo=True,
-                                 external_data=False, verbose=False)
+        made = torch.onnx.export(program, (), input_names=list(inputs), output_names=list(results),
+                                 dynamo=True, external_data=False, verbose=False)
         assert made is not None  # as it is with dynamo
         model = made.model_proto
         for node in (*model.graph.node, *(node for each in model.functions for node in each.node)):
             del node.metadata_props[:]  # where on this computer each line of code lies
         texts = {key: fact if isinstance(fact, str) else json.dumps(fact) for key, fact in facts.items()}
         onnx.helper.set_model_props(model, texts)
+        if precision == "float16":
+            narrow(model)
         return model.SerializeToString()
 
-    def run(self, path: Path, photos: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        inputs = {"image": photos.numpy()}
+    def run(self, path: Path, inputs: Mapping[str, Tensor], results: Sequence[str]) -> dict[str, Tensor]:
+        given, names = {name: tensor.numpy() for name, tensor in inputs.items()}, list(results)
         try:
             import onnxruntime
         except ImportError:
             from onnx.reference import ReferenceEvaluator
 
-            found: Any = ReferenceEvaluator(str(path)).run(list(names), inputs)
+            found: Any = ReferenceEvaluator(str(path)).run(names, given)
         else:
             options = onnxruntime.SessionOptions()
             options.log_severity_level, options.intra_op_num_threads = 3, torch.get_num_threads()
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            found = session.run(list(names), inputs)
+            found = session.run(names, given)
         return {name: torch.as_tensor(value) for name, value in zip(names, found)}
 
 

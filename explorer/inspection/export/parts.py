@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,18 +117,28 @@ class Portable(nn.Module):
         self.model, self.wanted, self.maps_only = leaving.model, leaving.stages, leaving.maps_only
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return self.watched(image)
+
+    def watched(
+        self, image: Tensor, *, before: Callable[[Stage], Any] | None = None,
+        after: Callable[[Stage, Tensor], Any] | None = None,
+    ) -> dict[str, Tensor]:
+        """The same, while somebody looks on from stage to stage, as in `models.watching.walk`."""
         found: dict[str, Tensor] = {}
 
         def keep(stage: Stage, feature_map: Tensor) -> None:
             if stage.name in self.wanted:
                 found[stage.name] = feature_map.clone()  # the next layer may work in place, on this memory
+            if after is not None:
+                after(stage, feature_map)
 
         results: dict[str, Tensor] = {}
         if self.maps_only:
             names = [stage.name for stage in self.model.stage_table]
-            walk(self.model, image, after=keep, first=max(map(names.index, self.wanted)) + 1)
+            first = max(map(names.index, self.wanted)) + 1
+            walk(self.model, image, before=before, after=keep, first=first)
         else:
-            features = walk(self.model, image, after=keep)
+            features = walk(self.model, image, before=before, after=keep)
             results = self._answers(features, image)
         return results | {f"{MAP}{name}": found[name] for name in self.wanted}
 

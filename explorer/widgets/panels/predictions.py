@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.display import draw
+from explorer.inspection.receptive.reads import reads_of
 from explorer.widgets import export
 from explorer.widgets.jobs import Line
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.explain.asking import asked_by
 from explorer.widgets.panels.flowing import stops_of
-from explorer.widgets.panels.reading import reads_of
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.answers import Answer, Answers
 from explorer.widgets.parts.flow import Flow, Seen

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 
 import traitlets as t
 
+from explorer.inspection.receptive.reads import Reads
+
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
@@ -37,19 +39,6 @@ class Seen:
 
     picture: bytes = b""
     title: str = ""
-    said: str = ""
-
-
-@dataclass(frozen=True)
-class Reads:
-    """Which part of what the network reads the cells of a stage are computed from.
-
-    columns: (from, to) of each column, rows: of each row, as shares of the picture's width and height;
-    both empty where every cell reads everything. said: a word on it
-    """
-
-    columns: tuple[tuple[float, float], ...] = ()
-    rows: tuple[tuple[float, float], ...] = ()
     said: str = ""
 
 

@@ -11,12 +11,10 @@ function weightsFor({ labels, outputs }, index) {
 const percentOf = (share) => (Number.isNaN(share) ? "not a number" : `${(100 * share).toFixed(1)} %`);
 function numberText(value) {                             // four digits, as Python's ".4g"
   if (Number.isNaN(value)) return "not a number";
-  const size = Math.abs(value), text = value.toPrecision(4);
-  if (size && (size < 1e-4 || size >= 9999.5)) {
-    const [digits, power] = value.toExponential(3).split("e");
-    return `${digits.replace(/\.?0+$/, "")}e${power[0]}${power.slice(1).padStart(2, "0")}`;
-  }
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+  const bare = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+  const [digits, power] = value.toExponential(3).split("e");
+  if (Number(power) >= -4 && Number(power) < 4) return bare(value.toPrecision(4));
+  return `${bare(digits)}e${power[0]}${power.slice(1).padStart(2, "0")}`;
 }
 
 // All answers, [{ index, label, share, value }], the likeliest first; numbers as they come, without a share.

@@ -10,8 +10,8 @@ function whatItIs({ task, labels, outputs }) {
   if (!labels.length) return "It turns a photo into feature maps and a vector, and has no classes of its own.";
   if (outputs === "numbers") return `It works out ${counting(labels.length, "number")} from a photo${names}.`;
   if (outputs === "yes/no") return `It answers one question about a photo with yes or no${names}.`;
-  const several = outputs === "several" ? "which of" : "the likeliest of";
-  return `It says ${several} ${counting(labels.length, "class", "classes")} a photo shows${names}.`;
+  const many = outputs === "several" ? "which of them a photo shows" : "which one a photo most likely shows";
+  return `It knows ${counting(labels.length, "class", "classes")} and says ${many}${names}.`;
 }
 
 function setUpHead(app) {

@@ -52,7 +52,7 @@ function setUpHeat(app) {
     paintWords(heat, wide, high, Uint32Array.from(values, (value) => table[Math.min(255, Math.floor(255 * value + 0.5))]));
     reword(proof, "It does not say what about that place counts, and a bright place is no proof that the answer would change " +
       "without it. The scale is each map's own: the brightest place is 1 even where nothing matters much." +
-      (crop.hidden ? "" : " Outside of the dashed line the network saw nothing."));
+      (crop.hidden ? "" : " Outside the dashed line is what the network did not see."));
     reword(said, facing.heat?.said ?? "");
   }
   function words({ facing, result, wanted, head: learnt }) {

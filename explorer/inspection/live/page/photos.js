@@ -43,8 +43,9 @@ function setUpPhotos(app) {
   function add({ title, said, open, url }, first = false) {
     const one = button(undefined, "", () => pick(one), { className: "vx-live-photo", label: title });
     const image = make("img", "", one);
-    Object.assign(image, { alt: "", draggable: false, src: url });
-    Object.assign(one, { photo: { title, said, open, url } });
+    image.alt = "";                                      // the button has the words
+    Object.assign(image, { draggable: false, src: url });
+    one.photo = { title, said, open, url };
     one.setAttribute("aria-pressed", "false");
     first ? strip.prepend(one) : strip.append(one);
     return one;

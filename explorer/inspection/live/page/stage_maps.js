@@ -40,7 +40,7 @@ function setUpStage(app) {
   canvas.setAttribute("aria-hidden", "true");
 
   let maps = null, ranges = null, strengths = null, order = [], place = null, table = null, shared = [0, 0];
-  let cursor = 0, enlarged = -1, queued = 0, drawnFor = 0; // cursor, enlarged: channels
+  let cursor = -1, enlarged = -1, queued = 0, drawnFor = 0;  // cursor, enlarged: channels, -1 for none
 
   // --- what is shown ------------------------------------------------------------------------------------------
   const stageHere = () => app.facing.stages.find(({ name }) => name === app.stage);
@@ -66,7 +66,7 @@ function setUpStage(app) {
     const lows = ranges.map(([one]) => one).filter(Number.isFinite), highs = ranges.map(([, one]) => one).filter(Number.isFinite);
     shared = [lows.reduce((a, b) => Math.min(a, b), Infinity), highs.reduce((a, b) => Math.max(a, b), -Infinity)];
     picks.scale.disabled = rows * columns === 1;
-    if (cursor >= count) cursor = 0;
+    if (cursor >= count || cursor < 0) cursor = 0;
     if (enlarged >= count) enlarged = -1;
     redraw();
   }
@@ -74,6 +74,7 @@ function setUpStage(app) {
     if (!maps) return;
     table = codeColours(picks.colours.value);
     order = picks.sort.value === "strength" ? byStrength(strengths) : Array.from(strengths.keys());
+    if (enlarged < 0 && document.activeElement !== sheet) [cursor] = order;
     drawSide();
     lay();
     hint();

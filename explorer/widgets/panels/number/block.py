@@ -10,11 +10,10 @@ import ipywidgets as W
 
 from explorer.display import draw
 from explorer.display.words import sentence_of
+from explorer.inspection.receptive.reads import Reads, reads_in
 from explorer.widgets.jobs import Job, Line
 from explorer.widgets.panels.number.telling import field_facts, map_facts, number_facts, reads_facts, said
-from explorer.widgets.panels.reading import reads_in
 from explorer.widgets.panels.work import busy_html, said_html
-from explorer.widgets.parts.flow import Reads
 from explorer.widgets.parts.number_view import NumberView
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal

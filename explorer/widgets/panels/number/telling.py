@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from explorer.inspection.number.explained import ExplainedNumber
     from explorer.inspection.number.terms import Terms
     from explorer.inspection.receptive.field import ReceptiveField
-    from explorer.widgets.parts.flow import Reads
+    from explorer.inspection.receptive.reads import Reads
 
 LARGEST = 112  # cells of the map's longer side; larger ones are averaged in blocks
 SMALL = 56     # and of the maps beside the terms

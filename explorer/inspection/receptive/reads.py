@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from explorer.widgets.parts.flow import Reads
 
 if TYPE_CHECKING:
     from explorer.inspection.receptive.field import Fields
@@ -13,6 +12,19 @@ if TYPE_CHECKING:
 
 EVERYTHING = "computed from the whole picture"
 WITHOUT = " (and, by numbers pooled from all places, from the rest)"
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Which part of what the network reads the cells of a stage are computed from.
+
+    columns: (from, to) of each column, rows: of each row, as shares of the picture's width and height;
+    both empty where every cell reads everything. said: a word on it
+    """
+
+    columns: tuple[tuple[float, float], ...] = ()
+    rows: tuple[tuple[float, float], ...] = ()
+    said: str = ""
 
 
 def reads_of(model: VisionModel, names: Sequence[str], size: Sequence[int]) -> dict[str, Reads]:

@@ -1,0 +1,138 @@
+"""The network of a live page: one ONNX file that also gives the heat map for whatever class is asked for.
+
+    whole_file, told = page_file(opened(model, "all"), precision="float16")
+
+    inputs   image [1, C, H, W], class_weights [1, W], direction [1, D]
+    results  those of `explorer.export`, and heat [1, h, w], 0 to 1
+
+The heat map is the one that `explorer.explain` draws where nobody says how, for the score
+<class_weights, logits> + <direction, embedding>; both all zero: for the likeliest class. A network whose heat
+map can't leave takes its image alone, and gives no heat.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from explorer.display.words import counted
+from explorer.inspection.attribution.cams import grad_cam
+from explorer.inspection.export.checking import difference, photo_like
+from explorer.inspection.export.facts import facts, preprocessing
+from explorer.inspection.export.formats import OnnxFile
+from explorer.inspection.export.heat import HEAT, Heated, asked_by, recorded
+from explorer.inspection.export.narrowing import check_precision
+from explorer.inspection.export.parts import Leaving, Portable
+from explorer.inspection.export.writing import answers, check, file_of, leaving_torch, reason
+from explorer.inspection.look.model import outputs_of
+from explorer.models.segmentation.segmenter import Segmenter
+
+Questions = list[tuple[dict[str, Tensor], dict[str, Tensor]]]  # (inputs, what comes out), by name
+
+
+def page_file(leaving: Leaving, *, precision: str = "float16") -> tuple[bytes, dict[str, Any]]:
+    """(the bytes of the ONNX file, what is known of it: the facts of `explorer.export`, and these).
+
+    inputs:  {name: shape}
+    heat:    {stage, shape: [h, w], said} or None;  no_heat: why there is none, in a sentence, else ""
+    rounding: {result: the largest difference to torch in float32, as a share of its largest number}
+
+    precision: in which the weights lie in the file, "float32" or "float16"
+
+    Checked as `explorer.export` does, and the heat map against `explorer.explain`, for the likeliest class,
+    for another one, and for a direction. Raises ModuleNotFoundError where a package is missing, and
+    ValueError for a network that can't leave.
+    """
+    check_precision(precision)
+    kind = OnnxFile()
+    kind.prepare()
+    prepared = preprocessing(leaving)
+    with leaving_torch(leaving) as part, tempfile.TemporaryDirectory() as folder:
+        image = photo_like(prepared, 1)
+        expected = answers(part, image, leaving.name)
+        told = facts(leaving, prepared, expected)
+        plain: Questions = [({"image": image}, expected)]
+        graph, questions, heat, why = _with_heat(leaving, part, image, expected, prepared)
+        path, written = Path(folder) / "page.onnx", b""
+        if graph is not None:
+            try:
+                written = _written(kind, leaving.name, graph, questions, told, heat, "", precision, path)
+            except ValueError as error:
+                why = f"The heat map of {leaving.name} can't leave torch: {error}"
+        if not written:
+            questions, heat = plain, None
+            written = _written(kind, leaving.name, part, plain, told, None, why, precision, path)
+        inputs, results = questions[0]
+        found = kind.run(path, inputs, list(results))
+    rounding = {name: _share(found[name], wanted) for name, wanted in results.items()}
+    return written, _page_facts(told, questions, heat, why if heat is None else "") | {"rounding": rounding}
+
+
+def _page_facts(
+    told: Mapping[str, Any], questions: Questions, heat: dict[str, Any] | None, why: str
+) -> dict[str, Any]:
+    shapes = ({name: list(tensor.shape) for name, tensor in side.items()} for side in questions[0])
+    inputs, results = shapes
+    return {**told, "inputs": inputs, "results": results, "heat": heat, "no_heat": why}
+
+
+def _written(
+    kind: OnnxFile, name: str, part: nn.Module, questions: Questions, told: Mapping[str, Any],
+    heat: dict[str, Any] | None, why: str, precision: str, path: Path,
+) -> bytes:
+    whole = file_of(kind, name, part, questions[0][0], _page_facts(told, questions, heat, why), precision)
+    path.write_bytes(whole)
+    for inputs, expected in questions:
+        check(kind, path, inputs, expected, name, precision)
+    return whole
+
+
+def _with_heat(
+    leaving: Leaving, part: Portable, image: Tensor, expected: dict[str, Tensor], prepared: dict[str, Any]
+) -> tuple[nn.Module | None, Questions, dict[str, Any] | None, str]:
+    """(the graph, questions to check it by, the facts of the heat map, "") or (None, [], None, why not)."""
+    model, name = leaving.model, leaving.name
+    if isinstance(model, Segmenter):
+        return None, [], None, f"{name} finds masks: its answer already says where."
+    if leaving.maps_only or not model.num_classes:
+        return None, [], None, f"{name} has no classifier, so there is no class to draw a heat map for."
+    if not model.stage_table:
+        return None, [], None, f"{name} has no stages, so there is no map to draw a heat map from."
+    try:
+        source, map_, gradient = asked_by(model, image, prepared)
+    except ValueError as error:
+        return None, [], None, f"{name} gives no heat map here. {error}"
+    wanted = grad_cam(map_, gradient).relu()[None]
+    wanted = wanted / wanted.max().clamp_min(1e-30)
+    heated = Heated(part, source, outputs_of(model))
+    none = [torch.zeros_like(expected[result]) for result in ("logits", "embedding")]
+    one, other = (tensor.clone() for tensor in none)
+    one[0, -1] = 1.0
+    other[0] = torch.randn(other.shape[1], generator=torch.Generator().manual_seed(0))
+    try:
+        asked = [(image, *none), (image, one, none[1]), (image, none[0], other)]
+        results = [heated(*inputs) for inputs in asked]
+        if off := difference(expected | {HEAT: wanted}, results[0]):
+            raise ValueError(f"it is not what explorer.explain draws, {off}")
+        graph = recorded(heated, asked[0])
+    except MemoryError:
+        raise
+    except Exception as error:  # of whatever class: torch's tracer has dozens
+        why = f"The gradient of {name} can't be written down, so there is no heat map here ({reason(error)})."
+        return None, [], None, why
+    names = ("image", "class_weights", "direction")
+    questions = [(dict(zip(names, inputs)), found) for inputs, found in zip(asked, results)]
+    height, width = wanted.shape[1:]
+    said = (f"Grad-CAM, drawn from the {counted(height * width, 'place')} ({height} x {width}) of the map of "
+            f"{source.stage}: where the evidence lies that this stage uses.")
+    heat = {"stage": source.stage, "shape": [height, width], "said": " ".join((said, *source.notes))}
+    return graph, questions, heat, ""
+
+
+def _share(found: Tensor, wanted: Tensor) -> float:
+    return float((found.float() - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30))

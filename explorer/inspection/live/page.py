@@ -1,0 +1,116 @@
+"""A live page: one HTML file that runs a model in any browser, with its maps, without a network.
+
+    explorer.live_page("tf_efficientnet_lite0", "lite0.html")
+    explorer.live_page(run, "flowers.html", photos="my_flowers/")
+    run.live_page("flowers.html")
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from explorer import __version__
+from explorer.arguments import checked, shown, words
+from explorer.files import DiskError, given_path, write_text
+from explorer.inspection.export.formats import OnnxFile
+from explorer.inspection.export.page_graph import page_file
+from explorer.inspection.export.parts import opened
+from explorer.inspection.live import runtime as runtimes
+from explorer.inspection.live.assembling import is_ours, page_text, worker_script
+from explorer.inspection.live.checking import LIMITS, Report, check_entry
+from explorer.inspection.live.modelled import Entry, model_facts
+from explorer.inspection.live.photos import photos_for
+
+if TYPE_CHECKING:
+    from explorer.models.ensembles.given import HasModel
+
+
+@checked(maps=words, photos=None)
+def live_page(
+    model: nn.Module | str | HasModel, path: str | os.PathLike, *, photos: Any = None,
+    maps: str | Sequence[str] = "all", precision: str = "float16", runtime: str | os.PathLike | None = None,
+) -> Path:
+    """Write a page that runs the model in a browser, with what is inside it; gives the page's path.
+
+    model:     an explorer model, a run, or a name, created with its trained weights
+    path:      ends in .html. A page that `live_page` has written before is replaced; any other file stays
+    photos:    what to try it with: a photo, a list, a folder, a bundled data set, names of bundled photos;
+               of many 12. Small copies travel in the page, so give none that you would not hand on. None: six
+               of explorer's own
+    maps:      "all", or names of the stages whose maps can be seen
+    precision: of the weights in the page: "float16", half as large, or "float32"
+    runtime:   a folder or an archive with npm's package onnxruntime-web 1.30.0; None: from the cache, where it
+               is once npm has fetched it (33 MB)
+
+    The page holds everything: it opens by a double click, offline, and its policy forbids every request.
+    Before it is put in its place, each photo is asked as the page will do it: the same likeliest class as
+    torch's, and shares within 0.01 (float16) or 0.0001 (float32); the figures stand in the page, which can
+    ask again in the reader's own browser.
+
+    Raises ValueError for another ending, an unknown stage, a network that can't leave (see
+    `explorer.export`), and where the page would not say what the network says; FileExistsError,
+    ModuleNotFoundError where a package is missing, RuntimeMissingError where the runtime can't be had,
+    ImageError for photos that can't be opened, DiskError, TypeError for what is no model.
+    """
+    target = given_path(path)
+    _check_path(target)
+    if precision not in LIMITS:
+        raise ValueError(f"precision is {shown(precision)}: expected 'float16' or 'float32'.")
+    OnnxFile().prepare()
+    pictures, left_out = photos_for(photos)
+    leaving = opened(model, maps)
+    _check_task(leaving.model, leaving.name)
+    engine = runtimes.runtime_of(runtime)
+    graph, told = page_file(leaving, precision=precision)
+    entries = [Entry(leaving, graph, model_facts(model, leaving, graph, told))]
+
+    report = Report(LIMITS[precision])
+    expected = [check_entry(entry, pictures, precision, report) for entry in entries]
+    report.said += [left_out] if left_out else []
+    facts = {
+        "version": __version__, "title": leaving.name, "written": time.strftime("%Y-%m-%d"),
+        "precision": precision,
+        "runtime": {"name": runtimes.NAME, "version": runtimes.VERSION, "licence": runtimes.LICENCE},
+        "models": [entry.facts for entry in entries],
+        "photos": [{"name": photo.title, "title": photo.title, "credit": photo.credit,
+                    "licence": photo.licence, "width": photo.picture.width, "height": photo.picture.height,
+                    "expected": [of_model[index] for of_model in expected]}
+                   for index, photo in enumerate(pictures)],
+        "report": report.as_facts(),
+    }
+    blocks = {
+        "vx-runtime-js": (worker_script(engine.script), "gzip"), "vx-runtime-wasm": (engine.wasm, "gzip"),
+        **{f"vx-model-{index}": (entry.graph, "gzip") for index, entry in enumerate(entries)},
+        **{f"vx-photo-{index}": (photo.file, photo.kind) for index, photo in enumerate(pictures)},
+    }
+    write_text(target, page_text(leaving.name, facts, blocks, runtimes.licence_text()))
+    return target
+
+
+def _check_path(path: Path) -> None:
+    """Raises ValueError for another ending, FileExistsError for what is not ours to replace, DiskError."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"path is {shown(str(path))}: expected a file that ends in .html.")
+    if path.exists() or path.is_symlink():
+        if not path.is_file():
+            raise FileExistsError(f"'{path}' is there, and is no file: give a name that is free.")
+        if path.stat().st_size and not is_ours(path):
+            raise FileExistsError(f"'{path}' is there, and explorer.live_page did not write it: give a name "
+                                  "that is free, or delete it first.")
+    elif not path.parent.is_dir():
+        import errno
+
+        raise DiskError(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
+
+
+def _check_task(model: nn.Module, name: str) -> None:
+    task = getattr(model, "task", "")
+    if task != "classification":
+        raise ValueError(f"{name} finds {'boxes' if task == 'detection' else 'masks'}, which a live page "
+                         "can't draw.")
