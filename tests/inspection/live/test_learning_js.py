@@ -127,6 +127,6 @@ def test_greys_are_means_of_a_pictures_cells(tmp_path):
 
 
 def test_the_scripts_hold_no_address_and_write_no_html():
-    for name in ("camera.js", "collect.js", "learning.js", "saving.js"):
+    for name in ("camera.js", "class_card.js", "collect.js", "learning.js", "saving.js", "teaching.js"):
         text = (PAGE / name).read_text(encoding="utf-8")
         assert "://" not in text and "innerHTML" not in text and "insertAdjacentHTML" not in text

@@ -67,17 +67,21 @@ function setUpCamera(app) {
     reword(note, text);
     note.dataset.wrong = String(wrong);
   }
-  function off(text = CAMERA_PRIVACY, wrong = false) {   // and its light goes off
+  function dark() {                                      // its light goes off
     turn++;
     stream?.getTracks().forEach((track) => { track.onended = null; track.stop(); });
     stream = video.srcObject = last = null;
+  }
+  function off(text = CAMERA_PRIVACY, wrong = false) {
+    dark();
     say(text, wrong);
     set("off");
   }
   async function begin(device) {
     if (state === "asking") return;
-    off("");
-    const mine = ++turn;
+    dark();
+    say("");
+    const mine = turn;
     set("asking");
     try {
       const wanted = device ? { deviceId: { exact: device } } : { facingMode: { ideal: "user" } };

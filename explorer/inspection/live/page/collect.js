@@ -77,87 +77,7 @@ async function embedMissing(app) {
   lesson.changed();
 }
 
-// --- a class on the page ------------------------------------------------------------------------------------------
-// A button that acts while it is held: by a pointer, by the space bar or Enter, or once by what only clicks.
-function holdable(node, begin, end) {
-  let held = false, handled = false;
-  const down = () => { if (!held) { held = handled = true; begin(); } }, up = () => { if (held) { held = false; end(); } };
-  node.onpointerdown = (event) => { if (event.button === 0) { node.setPointerCapture?.(event.pointerId); down(); } };
-  node.onpointerup = node.onpointercancel = node.onlostpointercapture = node.onblur = up;
-  node.oncontextmenu = (event) => event.preventDefault();  // a long touch opens one
-  node.onkeydown = (event) => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); if (!event.repeat) down(); } };
-  node.onkeyup = (event) => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); up(); } };
-  node.onclick = () => { if (!handled) { begin(); end(); } handled = false; };
-}
-function classCard(app, list, one, acts) {
-  const item = make("li", "vx-class", list), head = make("div", "vx-class-head", item);
-  const digit = make("kbd", "", head), name = make("input", "vx-class-name", head), count = make("span", "vx-class-count", head);
-  Object.assign(name, { value: one.name, maxLength: 80, autocomplete: "off", spellcheck: false });
-  name.onchange = () => acts.rename(one, name);
-  const remove = button(head, "×", () => acts.remove(one), { className: "vx-class-remove" });
-  const meter = make("div", "vx-class-meter", item), track = make("span", "vx-class-track", meter), bar = make("span", "vx-class-bar", track);
-  const share = make("span", "vx-class-share", meter), row = make("div", "vx-class-row", item);
-  const hold = button(row, "Hold to collect", null, { className: "vx-main vx-class-hold" });
-  holdable(hold, () => acts.begin(one), () => acts.end(one));
-  const front = button(row, "Add the photo", () => acts.addFront(one)), choose = button(row, "Choose photos …", () => files.click());
-  const files = Object.assign(make("input", "", row), { type: "file", accept: "image/*", multiple: true, hidden: true });
-  files.onchange = () => { acts.addFiles(one, [...files.files]); files.value = ""; };
-  const thumbs = make("ol", "vx-class-thumbs", item), shown = new Map();
-  walkOptions(thumbs, (index) => acts.removePhoto(one, index));
-  thumbs.addEventListener("keydown", (event) => {
-    const index = [...thumbs.children].indexOf(event.target);
-    if (index >= 0 && ["Delete", "Backspace"].includes(event.key)) { event.preventDefault(); acts.removePhoto(one, index); }
-  });
-  item.ondragover = (event) => { event.preventDefault(); item.dataset.over = "true"; };
-  item.ondragleave = (event) => { if (!item.contains(event.relatedTarget)) delete item.dataset.over; };
-  item.ondrop = (event) => {
-    event.preventDefault();
-    event.stopPropagation();                             // the page's own photo is another place
-    delete item.dataset.over;
-    acts.addFiles(one, [...event.dataTransfer.files]);
-  };
-  function drawThumbs() {
-    for (const [photo, { node, url }] of shown) if (!one.photos.includes(photo)) { URL.revokeObjectURL(url); node.remove(); shown.delete(photo); }
-    one.photos.forEach((photo, index) => {
-      if (!shown.has(photo)) {
-        const node = make("li", "", null), image = make("img", "", node), url = urlOf(photo.thumb, "image/jpeg");
-        Object.assign(image, { src: url, alt: "", draggable: false });
-        node.setAttribute("role", "button");
-        node.tabIndex = thumbs.querySelector('[tabindex="0"]') ? -1 : 0;
-        shown.set(photo, { node, url });
-      }
-      const { node } = shown.get(photo), said = `Remove photo ${index + 1} of ${one.name}`;
-      if (node.title !== said) { node.title = said; node.setAttribute("aria-label", said); }
-      if (thumbs.children[index] !== node) thumbs.insertBefore(node, thumbs.children[index] ?? null);
-    });
-    if (thumbs.children.length && !thumbs.querySelector('[tabindex="0"]')) thumbs.children[0].tabIndex = 0;
-    thumbs.hidden = !one.photos.length;
-  }
-  return {
-    item, name, thumbs,
-    draw(number) {
-      digit.hidden = number > 9;
-      reword(digit, String(number));
-      name.setAttribute("aria-label", `Name of class ${number}`);
-      if (document.activeElement !== name) name.value = one.name;
-      reword(count, counted(one.photos.length, "photo"));
-      hold.title = number > 9 ? "Hold the button down" : `Hold the button down, or the key ${number}`;
-      for (const [node, what] of [[remove, `Delete the class ${one.name}`], [hold, `Hold to collect photos of ${one.name}`],
-        [front, `Add the photo in front to ${one.name}`], [choose, `Choose photos of ${one.name}`]]) node.setAttribute("aria-label", what);
-      remove.title = `Delete the class ${one.name}`;
-      item.dataset.collecting = String(one.held);
-      thumbs.setAttribute("aria-label", `Photos of ${one.name}: a click removes one`);
-      drawThumbs();
-    },
-    meter(value) {                                       // null: nothing answers yet
-      meter.hidden = value === null;
-      bar.style.width = `${(100 * (value ?? 0)).toFixed(1)}%`;
-      reword(share, value === null ? "" : `${Math.round(100 * value)} %`);
-    },
-    close() { for (const { url } of shown.values()) URL.revokeObjectURL(url); item.remove(); },
-  };
-}
-
+// --- on the page ---------------------------------------------------------------------------------------------------
 function setUpCollect(app) {
   const lesson = app.lesson = makeLesson(app), root = make("div", "vx-collect", app.area("learn")), cards = new Map();
   make("h2", "", root, "Classes of your own");
@@ -220,6 +140,7 @@ function setUpCollect(app) {
     },
     end(one) {
       one.held = false;
+      if (!cards.has(one)) return;                       // deleted meanwhile
       cards.get(one).item.dataset.collecting = "false";
       if (app.camera.live) say(`“${one.name}”: ${counted(one.photos.length, "photo")}.`);
       draw();
@@ -254,7 +175,9 @@ function setUpCollect(app) {
     for (const one of lesson.classes) {
       if (!one.due && !(one.held && now - one.last >= BETWEEN_FRAMES)) continue;
       Object.assign(one, { due: 0, last: now });
-      if (result.embedding) lesson.addTo(one, source, { name: "camera", burst: one.burst, embedding: result.embedding }).catch((error) => say(error.message));
+      if (!result.embedding) continue;
+      lesson.addTo(one, source, { name: "camera", burst: one.burst, embedding: result.embedding })
+        .then(() => one.held || acts.end(one), (error) => say(error.message));  // the last one may come after the end
     }
   });
   app.on("camera", (state) => { if (state === "off") for (const one of lesson.classes) Object.assign(one, { held: false, due: 0 }); });
@@ -267,7 +190,7 @@ function setUpCollect(app) {
     pressed.set(event.key, one);
     acts.begin(one);
   });
-  const release = (key) => { const one = pressed.get(key); pressed.delete(key); if (one && cards.has(one)) acts.end(one); };
+  const release = (key) => { const one = pressed.get(key); pressed.delete(key); if (one) acts.end(one); };
   addEventListener("keyup", (event) => release(event.key));
   addEventListener("blur", () => [...pressed.keys()].forEach(release));
 

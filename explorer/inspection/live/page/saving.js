@@ -204,7 +204,7 @@ function setUpSaving(app) {
   file.onchange = () => { const [chosen] = file.files; file.value = ""; if (chosen) openZip(chosen); };
   const draw = () => {
     root.hidden = !(app.facing.embedding > 0);
-    copy.disabled = zip.disabled = !photos();
+    copy.hidden = zip.hidden = !photos();
   };
   app.on("lesson", draw);
   app.on("model", draw);

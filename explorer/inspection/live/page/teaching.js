@@ -5,8 +5,10 @@ const ANSWERERS = [["own", "the model’s own classes"], ["knn", "the nearest ph
 
 function confusionTable(parent, { table }, labels) {
   parent.replaceChildren();
-  const grid = make("table", "vx-mixed", parent), body = make("tbody", "", grid);
-  make("caption", "", grid, "Rows: what a photo shows. Columns: what it was taken for.");
+  const words = make("p", "vx-soft", parent, "Rows: what a photo shows. Columns: what it was taken for.");
+  words.id = newId("mixed");
+  const grid = make("table", "vx-mixed", make("div", "vx-mixed-box", parent)), body = make("tbody", "", grid);
+  grid.setAttribute("aria-describedby", words.id);
   const top = make("tr", "", make("thead", "", grid));
   make("td", "", top);
   for (const label of labels) make("th", "", top, label).scope = "col";
@@ -109,7 +111,7 @@ function setUpTeaching(app) {
   }
 
   function draw() {
-    root.hidden = !(app.facing.embedding > 0);
+    root.hidden = !lesson.classes.length || !(app.facing.embedding > 0);
     const ready = lesson.ready.length > 1, older = linear && linear.version !== lesson.version;
     learn.disabled = !ready || busy;
     reword(learn, linear ? "Learn again" : "Learn");
