@@ -8,7 +8,7 @@ function holdable(node, begin, end) {
   node.onpointerup = node.onpointercancel = node.onlostpointercapture = node.onblur = up;
   node.oncontextmenu = (event) => event.preventDefault();  // a long touch opens one
   node.onkeydown = (event) => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); if (!event.repeat) down(); } };
-  node.onkeyup = (event) => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); up(); } };
+  node.onkeyup = (event) => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); up(); handled = false; } };
   node.onclick = () => { if (!handled) { begin(); end(); } handled = false; };
 }
 function classCard(app, list, one, acts) {
