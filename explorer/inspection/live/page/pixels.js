@@ -66,7 +66,6 @@ function codeColours(name) {
   for (let code = 0; code <= TOP_CODE; code++) colours[code] = table[roundEven((255 * code) / TOP_CODE)];
   return colours;
 }
-const roundEven = (value) => (Math.abs(value % 1) === 0.5 ? 2 * Math.round(value / 2) : Math.round(value));
 
 // --- pictures -----------------------------------------------------------------------------------------------
 // A picture in 256 colours as the bytes of a BMP: at once, where a canvas would make us wait for a PNG.
