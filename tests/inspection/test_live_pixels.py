@@ -28,7 +28,7 @@ def run(work: str, **given: Any) -> Any:
     """What `work`, JavaScript with these things in `given`, leaves in `found`: through JSON, so numbers are
     exact but for NaN and infinity, which come as null.
     """
-    files = ["prepare", "pixels", "answering", "way"]
+    files = ["pixels", "answering", "way"]
     program = "\n".join([script("kit").replace("export ", ""), *(without_notes(LIVE / f"{f}.js") for f in files),
                          f"const given = {json.dumps(given)}; let found;", work,
                          "console.log(JSON.stringify(found));"])
