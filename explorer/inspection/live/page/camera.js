@@ -36,8 +36,8 @@ function setUpCamera(app) {
   let stream = null, turn = 0, state = "off", last = null, answered = null, painted = [], told = 0, framed = "";
 
   const start = button(bar, "Start the camera", () => begin(), { className: "vx-main" });
-  const freezing = button(bar, "Freeze", () => freeze(), { className: "vx-main", label: "Freeze this picture and make it the photo" });
-  const stop = button(bar, "Stop", () => off(), { label: "Switch the camera off" });
+  const freezing = button(bar, "Freeze", () => freeze(), { className: "vx-main", label: "Freeze this picture: it becomes the photo" });
+  const stop = button(bar, "Stop", () => off(), { label: "Stop the camera" });
   const which = make("select", "", bar), mirroring = make("label", "", bar), mirror = make("input", "", mirroring);
   which.setAttribute("aria-label", "Which camera");
   which.onchange = () => begin(which.value);

@@ -53,11 +53,17 @@ function makeLesson(app) {
       const found = embedding ?? (await app.engine.run(of, source, { maps: false })).embedding;
       return { name, burst, greys: greysOf(source), jpeg, thumb, embeddings: { [of]: Float32Array.from(found) } };
     },
+    coming: new Set(),                                   // photos that are being looked at and encoded
+    settled: () => Promise.allSettled([...lesson.coming]),
     async addTo(one, source, facts) {
-      if (one.photos.length >= MOST_PHOTOS) return app.lesson.say(`“${one.name}” has ${MOST_PHOTOS} photos: enough.`);
-      const photo = await lesson.photo(source, facts);
-      if (!lesson.classes.includes(one)) return undefined;  // the class was deleted meanwhile
-      one.photos.push(photo);
+      if (one.photos.length >= MOST_PHOTOS) return lesson.say(`“${one.name}” has ${MOST_PHOTOS} photos: enough.`);
+      const coming = lesson.photo(source, facts);
+      lesson.coming.add(coming);
+      try {
+        one.photos.push(await coming);                   // also of a class that was deleted meanwhile: it may come back
+      } finally {
+        lesson.coming.delete(coming);
+      }
       return lesson.changed();
     },
     say() {},

@@ -172,13 +172,15 @@ function setUpSaving(app) {
   zip.title = "A folder for each class, for explorer.finetune(model, \"folder\")";
   const say = (text) => reword(note, text), photos = () => lesson.classes.reduce((sum, one) => sum + one.photos.length, 0);
 
-  function saveCopy() {
+  async function saveCopy() {
+    await lesson.settled();
     const name = `${folderName(app.facts.title)}-with-my-classes.html`, learnt = packLesson(lesson);
     const parts = copyOf(PAGE_AS_WRITTEN, (id) => document.getElementById(id).textContent, learnt), page = new Blob(parts, { type: "text/html" });
     saveFile(root, page, { name, mime: "text/html" });
     say(`${name}: ${megabytes(page.size)}, with ${counted(photos(), "photo")} of ${counted(lesson.classes.length, "class", "classes")}. Open it like this page; anybody you give it to sees the photos.`);
   }
-  function saveZip() {
+  async function saveZip() {
+    await lesson.settled();
     const files = folderFiles(lesson.classes), data = new Blob(zipOf(files), { type: "application/zip" });
     saveFile(root, data, { name: "my_classes.zip", mime: "application/zip" });
     say(`my_classes.zip: ${megabytes(data.size)}, ${counted(files.length, "photo")}. Unpacked, it is a folder for explorer.finetune(model, "my_classes").`);

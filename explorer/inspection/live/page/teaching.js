@@ -1,6 +1,7 @@
 // Who answers: the model's own classes, the nearest of the reader's photos, or the linear head that was learnt from them;
 // learning, how often it is right, and what to do where it is wrong.
 
+const AFTER_CHANGES = 200;     // ms without another one
 const ANSWERERS = [["own", "the model’s own classes"], ["knn", "the nearest photos (kNN)"], ["linear", "the layer that was learnt"]];
 
 function confusionTable(parent, { table }, labels) {
@@ -35,7 +36,7 @@ function setUpTeaching(app) {
   }
   const wrong = make("div", "vx-class-row vx-teach-wrong", root), asked = make("span", "", wrong, "Is the answer wrong? This picture shows");
   const fixes = make("span", "vx-class-row", wrong);
-  let mode = "own", chosen = false, nearest = null, linear = null, busy = false, last = null;
+  let mode = "own", chosen = false, nearest = null, linear = null, busy = false, last = null, later = 0;
 
   // --- who answers ------------------------------------------------------------------------------------------------
   function nearestNow() {                                // null where fewer than two classes have photos
@@ -56,7 +57,7 @@ function setUpTeaching(app) {
     const now = nearestNow(), same = now && nearest && now.ids.join() === nearest.ids.join();
     if (same) Object.assign(nearest, now);               // the same head, which has seen more
     else nearest = now;
-    if (linear && !linear.ids.every((id) => lesson.classes.some((one) => one.id === id))) {
+    if (linear && !all(linear.ids)) {
       linear = lesson.head = null;
       reword(note, "A class of the learnt layer was deleted: learn again.");
       score.textContent = "";
@@ -68,35 +69,44 @@ function setUpTeaching(app) {
     else if (mode === "knn" && !same) use("knn");
     else draw();
     meter();
+    clearTimeout(later);                                 // of the photo in front the answer may be another one now
+    if (mode !== "own") later = setTimeout(() => app.camera.live || app.again(), AFTER_CHANGES);
   }
 
   // --- learning -----------------------------------------------------------------------------------------------------
   async function learning() {
-    const ready = lesson.ready, { model } = app;
-    if (busy || ready.length < 2) return;
+    if (busy) return;
     busy = true;
     draw();
-    const embeddings = ready.flatMap(({ photos }) => photos.map(lesson.embeddingOf)), targets = ready.flatMap(({ photos }, k) => photos.map(() => k));
-    const labels = ready.map(({ name }) => name), ids = ready.map(({ id }) => id), { version } = lesson;
-    const stopped = () => app.model !== model;
-    reword(note, `Learning from ${counted(embeddings.length, "photo")} of ${labels.length} classes …`);
     try {
-      const started = performance.now(), learnt = await trainHead(embeddings, targets, labels.length, { stopped });
-      if (!learnt) return;
-      const seconds = (performance.now() - started) / 1000;
-      root.dataset.seconds = seconds.toFixed(3);
-      linear = lesson.head = Object.assign(linearHead(labels, learnt), { ids, model, version, said: "", table: null });
-      reword(note, `Learnt from ${counted(embeddings.length, "photo")} of ${labels.length} classes in ${seconds < 0.1 ? "less than 0.1" : seconds.toFixed(1)} s.`);
-      use("linear");
-      const split = splitByBursts(ready), found = split.parts ? await judged(embeddings, targets, labels.length, split, { stopped }) : null;
-      if (found) Object.assign(linear ?? {}, { said: judgedWords(found, labels), table: found.table });
-      else if (linear && split.why) linear.said = split.why;
-      showScore();
+      await lesson.settled();
+      await learnNow();
+    } catch (error) {
+      reword(note, `Nothing was learnt: ${error.message}`);
     } finally {
       busy = false;
       draw();
       root.dataset.learnt = String(Number(root.dataset.learnt || 0) + 1);
     }
+  }
+  const all = (ids) => ids.every((id) => lesson.classes.some((one) => one.id === id));
+  async function learnNow() {
+    const ready = lesson.ready, { model } = app, { version } = lesson;
+    if (ready.length < 2) return;
+    const embeddings = ready.flatMap(({ photos }) => photos.map(lesson.embeddingOf)), targets = ready.flatMap(({ photos }, k) => photos.map(() => k));
+    const labels = ready.map(({ name }) => name), ids = ready.map(({ id }) => id), stopped = () => app.model !== model || !all(ids);
+    const what = `${counted(embeddings.length, "photo")} of ${labels.length} classes`;
+    reword(note, `Learning from ${what} …`);
+    const started = performance.now(), learnt = await trainHead(embeddings, targets, labels.length, { stopped });
+    if (!learnt) return;
+    const seconds = (performance.now() - started) / 1000;
+    linear = lesson.head = Object.assign(linearHead(labels, learnt), { ids, model, version, said: "", table: null });
+    reword(note, `Learnt from ${what} in ${seconds < 0.1 ? "less than 0.1" : seconds.toFixed(1)} s.`);
+    use("linear");
+    const made = linear, split = splitByBursts(ready), found = split.parts ? await judged(embeddings, targets, labels.length, split, { stopped }) : null;
+    if (linear !== made) return;                         // another model, or a class is gone
+    Object.assign(linear, found ? { said: judgedWords(found, labels), table: found.table } : { said: split.why });
+    showScore();
   }
   function showScore() {
     reword(score, linear?.said ?? "");
