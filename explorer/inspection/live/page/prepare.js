@@ -83,12 +83,12 @@ function resized(plane, width, height, wide, high, interpolation) {
     : along(across, wide, height, high, 1, wide, 1, wide, new Uint8Array(wide * high), filter);
 }
 
-const roundEven = (x) => {  // as Python rounds
+const halvesToEven = (x) => {  // as Python rounds
   const low = Math.floor(x), rest = x - low;
   return rest === 0.5 ? low + (low % 2 === 0 ? 0 : 1) : Math.round(x);
 };
 const middleOf = (length, crop) =>
-  (length >= crop ? roundEven((length - crop) / 2) : -Math.floor((crop - length) / 2));
+  (length >= crop ? halvesToEven((length - crop) / 2) : -Math.floor((crop - length) / 2));
 
 function sizeFor(fit, [high, wide], width, height) {
   if (fit === "exact") return [wide, high];
@@ -97,7 +97,7 @@ function sizeFor(fit, [high, wide], width, height) {
   }
   const across = width / wide, down = height / high;
   const shrink = fit === "cover" ? Math.min(across, down) : Math.max(across, down);
-  return [Math.max(1, roundEven(width / shrink)), Math.max(1, roundEven(height / shrink))];
+  return [Math.max(1, halvesToEven(width / shrink)), Math.max(1, halvesToEven(height / shrink))];
 }
 
 // { size: [wide, high] of the resized photo, left, top: where what is read begins in it, fill: what lies around it }
@@ -107,7 +107,7 @@ function planOf({ input_size, crop_pct, crop_mode, mean }, width, height) {
   const frame = [Math.floor(high / crop_pct), Math.floor(wide / crop_pct)];
   const fit = { squash: "exact", border: "contain" }[crop_mode] ?? (high === wide ? "short" : "cover");
   const size = sizeFor(fit, frame, width, height);
-  const fill = mean.map((one) => (crop_mode === "border" ? roundEven(255 * one) : 0));
+  const fill = mean.map((one) => (crop_mode === "border" ? halvesToEven(255 * one) : 0));
   return { size, left: middleOf(size[0], wide), top: middleOf(size[1], high), fill };
 }
 
