@@ -4,7 +4,7 @@ const MOST_STOPS = 5, MAPS_OF_STOP = 4, SIDE_OF_STOP = 56;  // as the notebook h
 
 // At most `most` of the places 0..count-1, evenly spaced, with the first and the last.
 const evenly = (count, most) => Array.from({ length: Math.min(count, most) },
-  (_, i) => (count <= most ? i : roundEven((i * (count - 1)) / (most - 1))));
+  (_, i) => (count <= most ? i : roundedEven((i * (count - 1)) / (most - 1))));
 
 // What the network sees of a source, in the input's size: pixels as an ImageData.
 function seenPixels(source, { left, top, width, height }, [, high, wide]) {
