@@ -89,7 +89,7 @@ def _program() -> str:
 
 
 def _worker() -> str:
-    return "\n".join(without_notes(PAGE / f"{name}.js") for name in ("prepare", "worker"))
+    return "\n".join(without_notes(PAGE / f"{name}.js") for name in ("prepare", "frames", "worker"))
 
 
 def worker_script(module: bytes) -> bytes:

@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from explorer.display.colours import colour_of, hex_of
 from explorer.inspection.export.parts import MAP, Leaving
 from explorer.inspection.look.stops import MOST, even, words_of
 from explorer.inspection.receptive.reads import reads_of
+from explorer.inspection.segment.colours import colour_of as colour_of_mask
 from explorer.models.card import count_text, model_card
 from explorer.models.contract import VisionModel
+from explorer.models.detection.detector import Detector
 from explorer.models.ensembles.given import is_run
 from explorer.models.members import parameters_in
 from explorer.models.names import is_model
+from explorer.models.segmentation.segmenter import Segmenter
 from explorer.models.weights.table import mac_count
 
 #: A model's task, as the page's scripts call it.
@@ -44,8 +48,19 @@ def model_facts(given: Any, leaving: Leaving, graph: bytes, told: Mapping[str, A
         "stages": _stages(leaving, told),
         "heat": told["heat"], "no_heat": told["no_heat"],
         "card": [list(row) for row in _card(given, leaving.model, told)], "notes": list(told["notes"]),
-        "bytes": len(graph),
+        "bytes": len(graph), **_places(leaving.model, told),
     }
+
+
+def _places(model: VisionModel, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a network for boxes or masks: how boxes are chosen, and a colour for each class; null: not coloured."""
+    labels = told.get("labels", [])
+    if isinstance(model, Detector):
+        return {"boxes": told["boxes"], "colours": [hex_of(colour_of(index)) for index in range(len(labels))]}
+    if isinstance(model, Segmenter):
+        return {"colours": [hex_of(colour_of_mask(index)) if index or labels[0] != "background" else None
+                            for index in range(len(labels))]}
+    return {}
 
 
 def _stages(leaving: Leaving, told: Mapping[str, Any]) -> list[dict[str, Any]]:

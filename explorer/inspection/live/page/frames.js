@@ -1,5 +1,5 @@
 // From a photo to what a network for boxes or masks reads: all of the photo in its own proportions, in a frame, as
-// explorer.models.detection.placing does it. `resized`, `sizeFor`, `roundEven`, `planesOf` are those of prepare.js.
+// explorer.models.detection.placing does it. `resized`, `sizeFor`, `halvesToEven`, `planesOf` are those of prepare.js.
 
 const LONGEST_STRIP = 100_000_000;  // pixels, as in Python
 
@@ -8,7 +8,7 @@ function insideOf({ placing, short, long, made_for: made, input_size: [, ...fram
   const fits = (size) => size[0] <= frame[0] && size[1] <= frame[1];
   const round = ([high, wide]) => {
     const scale = Math.min(high / height, wide / width);
-    return [Math.min(high, Math.max(1, roundEven(height * scale))), Math.min(wide, Math.max(1, roundEven(width * scale)))];
+    return [Math.min(high, Math.max(1, halvesToEven(height * scale))), Math.min(wide, Math.max(1, halvesToEven(width * scale)))];
   };
   if (placing === "exactly") return frame;
   if (placing === "inside") return round(frame);

@@ -132,6 +132,7 @@ const MOST_RESIZED = 100_000_000;  // pixels, as in Python: a long strip would g
 // { data: Float32Array [C, H, W], crop: { left, top, width, height } in the photo's own pixels, resized: [wide, high] }.
 // Where a network reads a border around the photo, the crop reaches outside of it.
 function prepare(source, preprocessing) {
+  if (preprocessing.placing) return framed(source, preprocessing);  // a network for boxes or masks
   const { width, height } = source, { input_size, interpolation, mean, std } = preprocessing;
   const [channels, high, wide] = input_size;
   const { size, left, top, fill } = planOf(preprocessing, width, height);
