@@ -63,17 +63,19 @@ def check_entry(entry: Entry, photos: Sequence[PagePhoto], precision: str, repor
     Raises ValueError where it is too far.
     """
     leaving, config = entry.leaving, dict(entry.facts["preprocessing"])
+    del config["rows_first"]
     transform, names = create_transform(**config), list(entry.facts["results"])
     nothing_asked = {name: torch.zeros(shape) for name, shape in entry.facts["inputs"].items() if name != "image"}
     expected = []
     with tempfile.TemporaryDirectory(prefix="explorer-live-") as folder:
         file = Path(folder, "net.onnx")
         file.write_bytes(entry.graph)
+        run = OnnxFile().runner(file)
         for photo in photos:
             image = transform(photo.picture)[None]
             with evaluating(leaving.model), torch.no_grad():
                 wanted = Portable(leaving)(image)
-            found = OnnxFile().run(file, {"image": image, **nothing_asked}, names)
+            found = run({"image": image, **nothing_asked}, names)
             compare_maps(wanted, found, report)
             expected.append(_compare_answers(entry, photo, found, report))
     _say(entry, report, precision)

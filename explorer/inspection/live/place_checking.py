@@ -42,11 +42,12 @@ def check_places(entry: Entry, photos: Sequence[PagePhoto], report: Report) -> l
     with tempfile.TemporaryDirectory(prefix="explorer-live-") as folder:
         file = Path(folder, "net.onnx")
         file.write_bytes(entry.graph)
+        run = OnnxFile().runner(file)
         for photo in photos:
             with evaluating(model), torch.no_grad():
                 image, place = framed(model, photo.picture, (high, wide))
                 wanted = part(image)
-            found = OnnxFile().run(file, {"image": image}, list(wanted))
+            found = run({"image": image}, list(wanted))
             compare_maps(wanted, found, report)
             how = _boxes if isinstance(model, Detector) else _masks
             told, same, difference = how(entry, photo, place, wanted, found, own)

@@ -86,7 +86,7 @@ function framed(source, preprocessing) {
     const low = Math.fround(channels === 1 && mean.length > 1 ? mean.reduce((a, b) => a + b) / mean.length : of(mean));
     const spread = Math.fround(channels === 1 && std.length > 1 ? std.reduce((a, b) => a + b) / std.length : of(std));
     let values;
-    if (placing === "resized") values = Float32Array.from(resized(plane, width, height, columns, rows, interpolation), (v) => Math.fround(v / 255));
+    if (placing === "resized") values = Float32Array.from(resized(plane, width, height, columns, rows, interpolation, preprocessing.rows_first), (v) => Math.fround(v / 255));
     else {
       const whole = Float32Array.from(plane, (v) => Math.fround(v / 255));
       values = (placing === "top left" ? shrunkInto : stretched)(whole, height, width, rows, columns);
