@@ -4,7 +4,7 @@ const HEAT_SIDE = 320, PHOTO_SIDE = 1024;                // pixels of the layers
 
 function setUpHeat(app) {
   const root = app.area("heat"), head = make("div", "vx-live-bar", root), title = make("h2", "", head);
-  const back = button(head, "likeliest answer", () => app.ask(null), { label: "Heat map for the likeliest answer again" });
+  const back = button(head, "× likeliest again", () => app.ask(null), { label: "Heat map for the likeliest answer again" });
   const stage = make("div", "vx-live-photo-stage", root), photo = make("canvas", "vx-live-layer", stage);
   const heat = make("canvas", "vx-live-layer", stage), crop = make("div", "vx-live-crop", stage), frame = make("div", "vx-live-frame", stage);
   const foot = make("div", "vx-live-foot", root), bar = make("span", "vx-live-colours", foot);
@@ -82,6 +82,7 @@ function setUpHeat(app) {
     frame.hidden = false;
     return undefined;
   });
+  app.on("class", () => bringInView(root));
   app.on("result", draw);
   app.on("frame", draw);
   root.hidden = true;
