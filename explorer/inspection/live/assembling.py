@@ -19,7 +19,7 @@ from explorer.display.views import SHARED_STYLE, script, sheet, without_notes
 PAGE = Path(__file__).with_name("page")
 MARK = '<meta name="generator" content="explorer.live_page, format 1">'  # by which explorer knows a page that it wrote
 #: Views of the notebook that the page hosts, by the name that its scripts know them under.
-VIEWS = {"FlowView": "flow", "AnswersView": "answers"}
+VIEWS = {"FlowView": "flow", "AnswersView": "answers", "OverlayView": "photo_overlay"}
 _EXPORTED = "export default part(render);"
 
 

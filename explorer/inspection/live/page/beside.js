@@ -24,7 +24,7 @@ function setUpBeside(app) {
   });
   const flow = flowInto(make("div", "", root));
   words.setAttribute("role", "status");
-  let turn = 0;
+  let turn = 0, shown = -1, busy = false;
 
   function tell(at, facing, result) {
     const { name, time, list, found, place, draw } = columns[at], classes = facing.task === "classify";
@@ -46,13 +46,20 @@ function setUpBeside(app) {
       if (!second || mine !== turn) return;
       const best = [first, second].map((result, at) => tell(at, facing[at], result));
       reword(words, agreementOf(facing, best));
-      flow(facing[1], second, source, app.title);
+      if (shown !== other) flow.face(facing[1]);
+      shown = other;
+      flow.draw(facing[1], second, source, app.title);
       root.dataset.turn = String(mine);
     } catch (error) {
       if (mine === turn) reword(words, error.message);
     }
   }
   app.on("result", () => look(app.engine.run));
-  app.on("frame", () => look(app.engine.latest));
+  app.on("frame", async () => {                           // of a camera those frames that there is time for
+    if (busy) return;
+    busy = true;
+    await look(app.engine.run);
+    busy = false;
+  });
   app.on("model", () => { turn++; reword(words, ""); });
 }
