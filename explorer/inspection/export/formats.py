@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -134,19 +134,27 @@ class OnnxFile:
         return model.SerializeToString()
 
     def run(self, path: Path, inputs: Mapping[str, Tensor], results: Sequence[str]) -> dict[str, Tensor]:
-        given, names = {name: tensor.numpy() for name, tensor in inputs.items()}, list(results)
+        return self.runner(path)(inputs, results)
+
+    def runner(self, path: Path) -> Callable[[Mapping[str, Tensor], Sequence[str]], dict[str, Tensor]]:
+        """What runs a file again and again, as `run` does."""
+        ask: Callable[..., Any]
         try:
             import onnxruntime
         except ImportError:
             from onnx.reference import ReferenceEvaluator
 
-            found: Any = ReferenceEvaluator(str(path)).run(names, given)
+            ask = ReferenceEvaluator(str(path)).run
         else:
             options = onnxruntime.SessionOptions()
             options.log_severity_level, options.intra_op_num_threads = 3, torch.get_num_threads()
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            found = session.run(names, given)
-        return {name: torch.as_tensor(value) for name, value in zip(names, found)}
+            ask = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run
+
+        def run(inputs: Mapping[str, Tensor], results: Sequence[str]) -> dict[str, Tensor]:
+            found = ask(list(results), {name: tensor.numpy() for name, tensor in inputs.items()})
+            return {name: torch.as_tensor(value) for name, value in zip(results, found)}
+
+        return run
 
 
 KINDS: dict[str, Kind] = {".onnx": OnnxFile(), ".pt2": TorchFile()}
