@@ -30,6 +30,7 @@ CAMERA = """
   navigator.mediaDevices.getUserMedia = async () => { window.stream = canvas.captureStream(20); return window.stream; };
 """
 LIT = "() => window.stream.getTracks().filter((one) => one.readyState === 'live').length"
+RULES = {"runOnly": ["wcag2a", "wcag2aa"], "resultTypes": ["violations", "incomplete", "passes"]}
 BLOCK = re.compile(r"<script[^>]*>.*?</script>", re.DOTALL)
 
 
@@ -61,7 +62,7 @@ def turned_to(page, expect, colour, place, answer):
 
 def collected(page, expect, number, more):
     """So many photos more for that class, by its digit."""
-    photos = page.locator(".vx-class").nth(number - 1).locator(".vx-class-thumbs li")
+    photos = page.locator(".vx-class").nth(number - 1).locator(".vx-class-thumbs > *")
     before = photos.count()
     page.keyboard.down(str(number))
     expect(photos.nth(before + more - 1)).to_be_visible()
@@ -199,7 +200,7 @@ def test_photos_come_from_files_the_photo_in_front_and_a_zip_and_can_come_back(p
     page.get_by_label("Name of class 2").fill("fire")
     page.get_by_label("Name of class 2").press("Enter")
     expect(page.locator(".vx-answer").first).to_contain_text("fire")
-    photo = card.locator(".vx-class-thumbs li").first
+    photo = card.locator(".vx-class-thumbs > *").first
     photo.focus()
     photo.press("ArrowRight")
     expect(page.get_by_role("button", name="Remove photo 2 of blue")).to_be_focused()
@@ -212,6 +213,13 @@ def test_photos_come_from_files_the_photo_in_front_and_a_zip_and_can_come_back(p
     expect(page.locator(".vx-answer").first).to_contain_text("red")      # the model's own class
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_label("Name of class 2")).to_have_value("fire")
+    drop = """(card) => {
+        const data = new DataTransfer();
+        data.items.add(new File(['no picture'], 'notes.png', { type: 'image/png' }));
+        card.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+    }"""
+    card.evaluate(drop)
+    expect(note).to_contain_text("“notes.png” is no picture")
     with zipfile.ZipFile(tmp_path / "more.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.write(dark, "mine/blue/burst-4-1.jpg")
         packed.write(blue, "mine/<b>new/x.png")
@@ -219,3 +227,9 @@ def test_photos_come_from_files_the_photo_in_front_and_a_zip_and_can_come_back(p
     expect(page.get_by_label("Name of class 3")).to_have_value("<b>new")
     expect(page.locator(".vx-saving-note")).to_contain_text("2 classes came from more.zip.")
     assert counts.all_inner_texts() == ["3 photos", "1 photo", "1 photo"] and page.js_errors == []
+    for width in (400, 700, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page, {"include": [["#vx-area-learn"]]}, RULES).response
+    assert [rule["id"] for rule in (*found["violations"], *found["incomplete"])] == [] and len(found["passes"]) > 8
