@@ -72,7 +72,7 @@ function makeApp(facts) {
       app.emit("stage", name);
     },
     useModel(index) {
-      Object.assign(app, { model: index, wanted: null, head: null });
+      Object.assign(app, { model: index, wanted: null, head: null, result: null });  // it is the other model's
       app.emit("model", index);
       return app.again();
     },
@@ -95,7 +95,8 @@ async function startPage() {
   } catch (error) {
     return sayThatItFailed(error);
   }
-  for (const setUp of [setUpPhotos, setUpAnswers, setUpWay, setUpHeat, setUpStage]) setUp(app);
+  for (const setUp of [setUpPhotos, setUpAnswers, setUpWay, setUpHeat, setUpStage, setUpPlaces, setUpBeside, setUpCamera,
+    setUpCollect, setUpTeaching, setUpSaving]) setUp(app);
   document.body.dataset.ready = "true";
   return app.emit("ready");
 }
