@@ -51,6 +51,20 @@ class KnnAccuracy:
         return f"<p><b>{escape(self.model_name)}</b>. {escape(self.sentence)}.</p>"
 
 
+def votes_of(cosines: np.ndarray, y: np.ndarray, classes: int, k: int,
+             temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """(what the k nearest give each class, [n, K] float64; which they are, [n, k] in no order).
+
+    cosines: [n, N] of n photos with N neighbours, -inf for those that may not vote;  y: the classes of the
+             neighbours, [N]
+    """
+    nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+    weights = np.exp((np.take_along_axis(cosines, nearest, 1) - 1).astype(np.float64) / temperature)
+    votes = np.zeros((len(cosines), classes))
+    np.add.at(votes, (np.arange(len(cosines))[:, None], y[nearest]), weights)
+    return votes, nearest
+
+
 @checked(temperature=number(0, above=True))
 def knn_accuracy(
     features: Features, *, k: int = 20, temperature: float = 0.07, val: Features | float | str | None = None,
@@ -97,11 +111,7 @@ def knn_accuracy(
         cosines = normalised(queries[start:start + rows]) @ bank.T  # [rows, N]
         if alone:
             cosines[bursts[start:start + rows, None] == bursts[None]] = -np.inf  # itself, and its burst
-        nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        weights = np.exp((np.take_along_axis(cosines, nearest, 1) - 1).astype(np.float64) / temperature)
-        votes = np.zeros((len(cosines), len(classes)))
-        np.add.at(votes, (np.arange(len(cosines))[:, None], y[nearest]), weights)
-        predicted[start:start + rows] = votes.argmax(1)
+        predicted[start:start + rows] = votes_of(cosines, y, len(classes), k, temperature)[0].argmax(1)
     # no neighbour can vote for a class whose photos are all of one burst: those photos judge nothing
     asked = ~np.isin(y_val, [classes.index(name) for name in one_alone])
     right, judged = int((predicted == y_val)[asked].sum()), int(asked.sum())
