@@ -35,10 +35,11 @@ from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.camera import frames
 from explorer.widgets.panels.teach.guide import GUIDE
+from explorer.widgets.panels.teach.lesson import EPOCHS, Lesson, lines_of
 from explorer.widgets.parts.camera import Camera
 from explorer.widgets.parts.class_shelf import ShelfView
 from explorer.widgets.session import Session
-from explorer.widgets.snippets import literal, model_lines
+from explorer.widgets.snippets import model_lines
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class TeachPanel(Panel):
     def __init__(self, session: Session):
         self.camera: Camera | None = None
         self.shelf: ClassShelf | None = None
+        self.lesson: Lesson | None = None
         self._held: Held | None = None
         self._former: Former | None = None
         self._wanted = False  # whether what learns wants frames
@@ -108,6 +110,7 @@ class TeachPanel(Panel):
                           undo=partial(self._change, ClassShelf.undo),
                           save=self._save, load=self._load, reopen=self._reopen,
                           dismiss=partial(self.tell, self._dismiss))
+        self.lesson = Lesson(self)
         self._show_classes()
         self.reading.start(lambda job: last_home(), self._offer, key="former")
 
@@ -115,11 +118,14 @@ class TeachPanel(Panel):
         """Another model reads frames of another size."""
         model = self.session.model
         self.camera.side = max(LEAST_SIDE, 0 if frames.unfit(model) else frames.side_for(model))
+        self.lesson.draw()
 
     def forget(self) -> None:
         if self.camera is not None:
             self.camera.off()
             leave_home(self.shelf.folder)
+        if self.lesson is not None:
+            self.lesson.forget()
         self._held, self._hear_frame = None, None
         self._hear_photos.clear()
 
@@ -371,6 +377,7 @@ class TeachPanel(Panel):
     def code(self) -> str:
         if self.shelf is None or self.session.model is None or not len(self.shelf):
             return ""
-        folder = literal(str(self.shelf.folder))
-        return "\n".join(["import explorer", "", *model_lines(self.session),
-                          f"run = explorer.finetune(model, {folder}).wait()", "run.metrics"])
+        if self.lesson.lines:
+            return self.lesson.lines
+        by_name = bool(self.session.model_source)
+        return lines_of(tuple(model_lines(self.session)), by_name, str(self.shelf.folder), {"epochs": EPOCHS})
