@@ -123,7 +123,7 @@ function render({ model, el }) {
     const node = make("section", "vx-shelf-card", cards), head = make("div", "vx-shelf-head", node);
     const name = make("input", "vx-shelf-name", head), count = make("span", "vx-shelf-count", head);
     const card = { root: node, name, count, nodes: new Map() };
-    Object.assign(name, { type: "text", maxLength: 60, title: "The name of the class" });
+    Object.assign(name, { type: "text", maxLength: 60 });
     name.onchange = () => {
       const [was, now] = [nameOf(card), name.value.trim()];
       if (now && now !== was) ask({ kind: "rename", of: was, name: now });
@@ -174,6 +174,7 @@ function render({ model, el }) {
       card.root.setAttribute("aria-label", `Class ${name}`);
       card.root.dataset.name = name;
       card.name.setAttribute("aria-label", `Name of class ${k + 1}`);
+      card.name.title = `${name}: a click changes the name`;
       reword(card.count, `${count} photo${count === 1 ? "" : "s"}`);
       card.digit.hidden = k > 8;
       reword(card.digit, String(k + 1));
@@ -201,7 +202,9 @@ function render({ model, el }) {
         node.setAttribute("role", "option");
         Object.assign(node.dataset, { key });
         node.tabIndex = -1;
-        Object.assign(make("img", "", node), { alt: "", draggable: false });
+        const image = make("img", "", node);
+        image.alt = "";                                  // the option says it
+        image.draggable = false;
         const away = make("span", "vx-shelf-x", node, "×");
         away.title = "Remove this photo";
         card.nodes.set(key, node);
@@ -212,7 +215,10 @@ function render({ model, el }) {
       if (url && image.src !== url) image.src = url;
       node.dataset.first = String(bursts[k] !== bursts[k + 1]);
       const label = `Photo ${k + 1} of ${keys.length}`;
-      if (node.getAttribute("aria-label") !== label) node.setAttribute("aria-label", label);
+      if (node.getAttribute("aria-label") !== label) {
+        node.setAttribute("aria-label", label);
+        node.title = `${label}; the Delete key removes it. A line parts what was taken in one go (bursts).`;
+      }
     }
     const options = [...card.list.children];
     if (options.length && !options.some((one) => one.tabIndex === 0)) options[0].tabIndex = 0;
