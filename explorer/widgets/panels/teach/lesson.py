@@ -83,7 +83,8 @@ class Lesson:
         lock, auto = self.session.lock, W.Layout(width="auto")
         self.go = W.Button(description="Learn", button_style="primary", layout=auto,
                            tooltip="The open model's classifier learns your classes; it takes seconds")
-        self.stop = W.Button(description="Stop", layout=auto, disabled=True, tooltip="After the present batch")
+        self.stop = W.Button(description="Stop", layout=auto, disabled=True,
+                             tooltip="After the present batch")
         self.use = W.Button(description="Show it in all tabs", disabled=True, layout=auto,
                             tooltip="Makes the network that has learnt the one that all panels show")
         for button in (self.go, self.stop, self.use):
