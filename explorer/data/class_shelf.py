@@ -8,8 +8,8 @@
 
 A file is called `burst-0003-007.jpg`: the seventh frame of the third burst. Frames of one burst are nearly
 the same picture, so whoever judges keeps a burst together; a photo that came alone is its own burst.
-Each file that is written here says so in a comment inside: nothing else is ever moved away or deleted, nothing
-is overwritten, and links are not followed.
+Each file that is written here says so in a comment inside: nothing else is ever moved or deleted, nothing is
+overwritten, and links are not followed.
 """
 
 from __future__ import annotations
@@ -292,7 +292,7 @@ class ClassShelf:
                         file.unlink()
                 bin.rmdir()
 
-    # --- its home --------------------------------------------------------------------------------------------
+    # --- its home -------------------------------------------------------------------------------------------
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Put the collection into a folder, all of it or nothing; from here on that is its home.

@@ -32,7 +32,7 @@ def folder_name(name: str) -> str:
     if not text:
         return NO_NAME
     if _DEVICES.fullmatch(text) or text.lower() in CLUTTER:
-        text = f"{text.rstrip('.')} (class)"
+        text = f"class {text}"
     _check_meaning(text)
     return text
 

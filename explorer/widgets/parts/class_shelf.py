@@ -74,12 +74,11 @@ class ShelfView(ExplorerPart, files="class_shelf"):
             for name in photos:
                 self._send_list(name)
 
-    def keep_only(self, names: Sequence[str]) -> None:
-        """Forget the photos of all classes but these, and what belongs to no class any more."""
+    def clear(self) -> None:
+        """Forget all photos: others take their place."""
         with self._lock:
-            self._lists = {name: found for name, found in self._lists.items() if name in set(names)}
-            known = {key for keys, _ in self._lists.values() for key in keys}
-            self._pictures = {key: data for key, data in self._pictures.items() if key in known}
+            self._lists, self._pictures = {}, {}
+            self._post({"kind": "anew"})
 
     def has(self, key: int) -> bool:
         """Whether the small picture of a photo is there."""

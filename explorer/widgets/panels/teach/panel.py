@@ -96,6 +96,7 @@ class TeachPanel(Panel):
         self.camera = Camera(lock=lock, hint=HINT, live=False, pace=10, freezes=False)
         self.cards = ShelfView(lock=lock)
         self.below = W.VBox()
+        self.below.add_class("vx-teach-below")
         row = W.Box([self.camera, self.cards])
         row.add_class("vx-teach-row")
         self.fill([row, self.below])
@@ -265,7 +266,7 @@ class TeachPanel(Panel):
         self.cards.took(number, problem)
 
     def _class_called(self, name: str) -> str:
-        """The class of that name, made where there is none; those to begin with go if nobody has used them."""
+        """The class of that name, made where there is none; those to begin with go if nobody used them."""
         wanted = folder_name(name)
         found = next((one for one in self.shelf.classes if same_name(one, wanted)), None)
         if found is not None:
@@ -329,7 +330,7 @@ class TeachPanel(Panel):
 
     def _show_loaded(self) -> None:
         self._held, self._former, self.cards.offer = None, None, ""
-        self.cards.keep_only([])
+        self.cards.clear()
         for name in FIRST[len(self.shelf.classes):]:  # there have to be two to tell apart
             self.shelf.add_class(name if name not in self.shelf.classes else "")
         self._show_classes()
