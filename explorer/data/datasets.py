@@ -63,7 +63,8 @@ def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0, outputs: str 
           of them; a dataset of (picture, number or row of numbers)
     outputs: what is to be learnt, where that can't be seen: "numbers" reads whole numbers as numbers, not as
              class indices
-    val_share, seed: how much of each class is held out where nobody has split, and by which draw
+    val_share, seed: how much of each class is held out where nobody has split, and by which draw. Photos of
+             one burst (files `burst-<n>-<k>.jpg` of a folder) are never split: see `explorer.data.bursts`
 
     Pictures are opened later; what is left out, and why, is in the notes. Raises DataError for what can't be
     learnt from: a folder without class folders, an unknown name, classes that differ between the two parts,
@@ -198,9 +199,9 @@ def _held_out(name: str, photos: PhotoSet, val_share: float, seed: int, notes: t
             f"a share of {val_share:g} of each class, seed {seed}.")
     learnt = [i for i in range(len(photos)) if i not in kept]
     if not kept and len(units) < len(photos):
-        raise DataError(f"Each class of '{name}' has one burst of photos. Those of one burst are never split, "
-                        "so there are none to judge by: add another burst of a class, or give two folders "
-                        "(train, val).")
+        raise DataError(f"Each class of '{name}' has one burst of photos. Those of one burst are never "
+                        "split, so there are none to judge by: add another burst of a class, or give two "
+                        "folders (train, val).")
     more = burst_notes(units, of_one_burst(units, photos.labels, photos.classes))
     return checked_splits(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)),
                                  (*notes, note, *more)))

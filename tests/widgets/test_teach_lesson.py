@@ -121,7 +121,8 @@ def test_a_lesson_is_a_run_judged_by_other_bursts_and_then_it_answers_with_a_hea
     name = dash.teach.shelf.classes[1]
     assert lesson.live.answers.rows[0].name == name
     wanted = explorer.look(run.model, lesson.live.shown.look.image).predictions[0]
-    assert wanted.label == name and lesson.live.answers.rows[0].share == pytest.approx(wanted.probability, abs=1e-4)
+    assert wanted.label == name
+    assert lesson.live.answers.rows[0].share == pytest.approx(wanted.probability, abs=1e-4)
     lesson.live.by.value = "nearest"
     see(dash, 8, RED)
     assert lesson.live.answers.rows[0].name == "red cup" and len(lesson.live.strip.captions) == 5
@@ -132,7 +133,8 @@ def test_a_class_of_one_burst_is_learnt_and_its_score_is_said_to_be_unknown(dash
     collect(dash, "blue", BLUE, (4,))
     learn(dash)
     lesson = dash.teach.lesson
-    assert "All photos of blue are of one burst" in lesson.head.value and "can&#x27;t be known" in lesson.head.value
+    said_of = lesson.head.value
+    assert "All photos of blue are of one burst" in said_of and "can&#x27;t be known" in said_of
     assert lesson.run.data.train.counts()["blue"] == 4 and lesson.judged.result.per_class["blue"].support == 0
     see(dash, 1, BLUE)
     assert lesson.live.answers.rows[0].name == "blue"
@@ -151,7 +153,7 @@ def test_a_frame_that_it_errs_on_becomes_a_photo_of_its_class_and_counts_when_it
     assert dash.teach.wait(30) and lesson.live.fix.value is None
     added = shelf.photos(name)[-1]
     assert len(shelf.photos(name)) == 7 and added.burst not in before
-    assert "&lt;b&gt;" in lesson.message.value or "‹" in lesson.message.value or "green" in lesson.message.value
+    assert "<b>" not in lesson.message.value
     assert "Learn again" in lesson.message.value and lesson.go.description == "Learn again"
     learn(dash)
     assert lesson.run is not first and len(lesson.run.data.train) + len(lesson.run.data.val) == 13
@@ -161,7 +163,8 @@ def test_warnings_name_the_class(dash):
     collect(dash, "Class 1", RED, (6, 6))
     collect(dash, "Class 2", GREEN, (2,))
     said_of = " ".join(dash.teach.cards.warnings)
-    assert "Class 2 has few photos (Class 2: 2)" in said_of and "The classes are uneven: Class 1 has 12" in said_of
+    assert "Class 2 has few photos (Class 2: 2)" in said_of
+    assert "The classes are uneven: Class 1 has 12" in said_of
 
 
 def test_another_model_answers_by_its_own_vectors_and_what_was_learnt_stays(dash):

@@ -68,8 +68,8 @@ def advice_on_photos(features: Features) -> list[str]:
     near = cosines >= NEAR
     other = labels[:, None] != labels[None]
     if other.any() and near[other].mean() > 0.5:
-        return [*said, f"{features.model_name} sees nearly the same in photos of all classes: come nearer, so "
-                       "that the thing fills the picture, or choose a model with trained weights."]
+        return [*said, f"{features.model_name} sees nearly the same in photos of all classes: come nearer, "
+                       "so that the thing fills the picture, or choose a model with trained weights."]
     return [*said, *_across(features, cosines, near & other), *_within(features, near & ~other, bursts)]
 
 
@@ -97,8 +97,8 @@ def _within(features: Features, near: np.ndarray, bursts: np.ndarray) -> list[st
         of_mine = near[np.ix_(mine, mine)]
         apart = bursts[mine][:, None] != bursts[mine][None]
         if np.mean(of_mine.sum(1) >= 0.9 * (len(mine) - 1)) > SAME:
-            said.append(f"The {counted(len(mine), 'photo')} of {name} are nearly one picture: turn it, move it "
-                        "and change what is behind it while you collect.")
+            said.append(f"The {counted(len(mine), 'photo')} of {name} are nearly one picture: turn it, move "
+                        "it and change what is behind it while you collect.")
         elif apart.any() and (of_mine & apart).any(1).mean() > 0.5:
             said.append(f"Bursts of {name} show nearly the same picture, so its score will be too good: take "
                         "one from another side, at another place.")

@@ -67,7 +67,8 @@ def parts_of(features: Features, labels: np.ndarray, val: Any, seed: int) -> Par
     if not judge.any():
         each = "photo" if single else "burst, which is never split"
         raise ValueError(f"Each class has one {each}: there are none to judge by. Add some.")
-    how = f"judged by a share of {share:g} of each class, seed {seed}" + ("" if single else ", in whole bursts")
+    whole = "" if single else ", in whole bursts"
+    how = f"judged by a share of {share:g} of each class, seed {seed}{whole}"
     alone = of_one_burst(units_in(bursts), labels.tolist(), features.classes)
     return Parts(x[~judge], labels[~judge], x[judge], labels[judge], how, bursts[~judge],
                  (one_burst(alone),) if alone else ())

@@ -19,6 +19,7 @@ class Ground(Protocol):
     session: Session
     shelf: ClassShelf
     camera: Camera
+    left: W.VBox
     below: W.VBox
     keeping: Line
     gone: bool

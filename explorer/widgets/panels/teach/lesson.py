@@ -43,7 +43,6 @@ EPOCHS = 5
 GAP = 0.25    # seconds between two drawings of what flows, at least
 SIDE = 96     # pixels of a small photo
 BEGINS = "A network is about to learn under Teach. Stop it first; it takes seconds."
-NONE_YET = "Nothing has learnt from these photos yet."
 ALL_RIGHT = "There are no mistakes among the photos that judged it."
 
 
@@ -80,10 +79,11 @@ class Lesson:
         self.photos_changed()
 
     def _make(self) -> None:
-        lock, auto = self.session.lock, W.Layout(width="auto")
+        panel, lock, auto = self.panel, self.session.lock, W.Layout(width="auto")
         self.go = W.Button(description="Learn", button_style="primary", layout=auto,
                            tooltip="The open model's classifier learns your classes; it takes seconds")
-        self.stop = W.Button(description="Stop", layout=auto, disabled=True, tooltip="After the present batch")
+        self.stop = W.Button(description="Stop", layout=auto, disabled=True,
+                             tooltip="After the present batch")
         self.use = W.Button(description="Show it in all tabs", disabled=True, layout=auto,
                             tooltip="Makes the network that has learnt the one that all panels show")
         for button in (self.go, self.stop, self.use):
@@ -93,18 +93,17 @@ class Lesson:
                                switches=["smooth"], height=150)
         self.matrix = ConfusionMatrix(lock=lock, opens=False)
         self.wrong = JudgedPhotos(label="The photos that it got wrong", lock=lock)
-        self.result = W.VBox([self.head, self.matrix, self.wrong])
-        show_if(False, self.chart, self.result)
-        learnt = W.VBox([W.HTML("<h3>What it has learnt</h3>"), self.progress, self.chart, self.result])
-        said = W.VBox(self.live.children)
-        row = W.Box([said, learnt])
-        for box, name in ((row, "row"), (said, "says"), (learnt, "learnt")):
-            box.add_class(f"vx-lesson-{name}")
-        self.panel.below.children = [controls(self.go, self.stop, self.use, self.why), self.message, row]
-        self.panel.when(self.go, self.learn)
-        self.panel.when(self.stop, self._stop)
-        self.panel.when(self.use, self._use)
-        self.progress.value = f'<span class="vx-soft">{NONE_YET}</span>'
+        figures = W.Box([W.VBox([self.chart]), W.VBox([self.head, self.matrix])])
+        figures.add_class("vx-lesson-row")
+        self.result = W.VBox([W.HTML("<h3>What it has learnt</h3>"), figures, self.wrong])
+        show_if(False, self.result)
+        self.result.add_class("vx-lesson")
+        buttons = controls(self.go, self.stop, self.use)
+        panel.left.children = [panel.camera, buttons, self.why, self.progress, self.message,
+                               *self.live.children]
+        panel.below.children = [self.result]
+        for button, act in ((self.go, self.learn), (self.stop, self._stop), (self.use, self._use)):
+            panel.when(button, act)
 
     # --- the photos -----------------------------------------------------------------------------------------
 
@@ -195,8 +194,9 @@ class Lesson:
         self._over = False
         self.chart.clear()
         self.chart.x_end = EPOCHS
-        show_if(True, self.chart)
-        show_if(False, self.result)
+        self.head.value = ""
+        show_if(True, self.result)
+        show_if(False, self.matrix, self.wrong)
         self.session.run = run
         self._end_listening = run.listen(partial(self._hear, run))
         self._catch_up(run)
@@ -234,7 +234,7 @@ class Lesson:
     def _rest(self) -> None:
         """Nothing learns any more: frames are answered again."""
         if self.run is None:
-            self.progress.value = f'<span class="vx-soft">{NONE_YET}</span>'
+            self.progress.value = ""
         self.live.rest(False)
         self._offer()
 
@@ -262,7 +262,7 @@ class Lesson:
         self.head.value = result_html(run, result)
         self.matrix.show(result.classes, result.confusion.numpy())
         self.wrong.show(judged.wrong, note="Wrong, the surest first." if judged.wrong else ALL_RIGHT)
-        show_if(True, self.result)
+        show_if(True, self.matrix, self.wrong)
         self.go.description, self.use.disabled = "Learn again", False
         self.live.teach(judged.model, run.name)
         self._rest()

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from explorer.training.evaluation.evaluation import Evaluation
 
 TWO = "Collect photos of two classes at least: then there is something to tell apart."
-AGAIN = ("Each class has one burst, whose frames are nearly the same picture. Hold the button of a class once more: "
-         "one burst is learnt from, and the other one tells how good it is.")
+AGAIN = ("Each class has one burst, whose frames are nearly the same picture. Hold the button of a class once "
+         "more: one burst is learnt from, and the other one tells how good it is.")
 FEW_JUDGED = 30  # photos below which a score is said to be coarse
 
 
@@ -42,11 +42,11 @@ def result_html(run: Any, result: Evaluation) -> str:
     """How many photos it told right, how far that can be trusted, and what can't be known."""
     right, count = int((result.predicted == result.labels).sum()), len(result)
     bursts = len(units_of(result.names, result.files))
-    said = [f"It told {right} of {counted(count, 'photo')} right ({percent(right / count)}). It has learnt from "
-            "others, of other bursts."]
+    said = [f"It told {right} of {counted(count, 'photo')} right ({percent(right / count)}). It has learnt "
+            "from others, of other bursts."]
     if bursts < count:
-        said.append(f"These are of {counted(bursts, 'burst')}, whose frames are nearly the same: so they judge "
-                    f"about as coarsely as {counted(bursts, 'photo')} would.")
+        said.append(f"These are of {counted(bursts, 'burst')}, whose frames are nearly the same: so they "
+                    f"judge about as coarsely as {counted(bursts, 'photo')} would.")
     elif count < FEW_JUDGED:
         said.append(f"So few judge coarsely: each is {percent(1 / count)}.")
     alone = not_judged(run)

@@ -76,7 +76,7 @@ class Live:
         self.by = labelled("Answers come from", W.Dropdown, options=[(BY_PHOTOS, NEAREST)],
                            layout=W.Layout(width="auto", max_width="100%"))
         self.answers = Answers(lock=lock, label="What the camera shows, likeliest first",
-                               hint="Where in the picture is this? The heat map stays on it; again: it follows")
+                               hint="Where in the picture is this? The heat map stays on it")
         self.note = W.HTML()
         self.strip = PhotoStrip(lock=lock, label="The nearest photos", side=64)
         self.fix_text = W.HTML("<span class='vx-soft'>Wrong? Add this picture to its class:</span>")

@@ -8,6 +8,7 @@ What learns from them stands below, and needs of this panel no more than this:
     panel.want_frames(True)          # also while no button is held
     panel.keep(name, jpeg)           # the frame becomes a photo of the class
     panel.warn(sentences)            # what to know of the photos
+    panel.left.children = [panel.camera, ...]    # below the camera, in sight while it is on
     panel.below.children = [...]
 """
 
@@ -81,7 +82,9 @@ class TeachPanel(Panel):
         self.cards = ShelfView(lock=lock)
         self.below = W.VBox()
         self.below.add_class("vx-teach-below")
-        row = W.Box([self.camera, self.cards])
+        self.left = W.VBox([self.camera])
+        self.left.add_class("vx-teach-left")
+        row = W.Box([self.left, self.cards])
         row.add_class("vx-teach-row")
         self.fill([row, self.below])
         self.camera.on_frame(self._take)
