@@ -300,7 +300,8 @@ class ClassShelf:
         """Take the photos of a folder of class folders, in place of those that are there; it is home now.
 
         Of a class folder the pictures in it are taken, not those in folders below; nothing behind a link.
-        What is not taken is said in `left_out`. Raises DataError for no folder, or one that can't be read.
+        What is not taken is said in `left_out`. Raises DataError for no folder, one that can't be read, or one
+        whose class folders are deeper inside.
         """
         home = Path(os.path.abspath(existing_folder(folder)))
         found, left_out = read_classes(home)

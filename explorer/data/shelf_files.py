@@ -110,7 +110,7 @@ def write_new(path: Path, data: bytes) -> bool:
 def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str]]:
     """([(class, its picture files in natural order)] in natural order, sentences on what is left out).
 
-    Raises DataError where the folder can't be read.
+    Raises DataError where the folder can't be read, or the classes are deeper inside.
     """
     remains, classes = Remains(), []
     for entry in _entries(home):
@@ -135,6 +135,10 @@ def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str
             else:
                 remains.add(NO_PICTURE, place)
         classes.append((entry.name, files))
+    if remains.count(DEEPER) and not any(files for _, files in classes):
+        inside = next(iter(classes))[0]
+        raise DataError(f"'{printable(str(home))}' has no photos in its folders, but folders in folders: give "
+                        f"the one whose folders are the classes, such as '{home / inside}'.")
     return classes, [str(one) for one in remains.all() if one.why != HIDDEN]
 
 

@@ -4,6 +4,7 @@ const PATIENCE = 20000;        // ms that Python may take for a file
 const MOST_FILES = 1000;       // of one go
 const DEEPEST = 4;             // folders in folders
 const QUALITY = 0.92;
+const DRAGS = ["dragenter", "dragover", "dragleave", "drop"];
 const PICTURE = /\.(jpe?g|jfif|png|gif|bmp|webp|avif|heic|heif|tiff?)$/i;
 
 // --- files ---------------------------------------------------------------------------------------------------
@@ -279,15 +280,20 @@ function render({ model, el }) {
     else { const { of, loose } = byFolder(found); give(of, loose); }
   }
   const mark = (node) => cards.parentNode.querySelectorAll("[data-over]").forEach((one) => one !== node && delete one.dataset.over);
-  for (const type of ["dragenter", "dragover", "dragleave", "drop"])
-    root.addEventListener(type, (event) => {            // or JupyterLab uploads the file to its own folder
-      event.preventDefault();
-      event.stopPropagation();
-      const node = event.target.closest(".vx-shelf-card") || bar, over = type === "dragenter" || type === "dragover";
-      mark(over ? node : null);
-      if (over) node.dataset.over = "true";
-      if (type === "drop") onDrop(event).catch(() => say("What was dropped could not be read.", true));
-    });
+  function drag(event) {                                // or JupyterLab uploads the file to its own folder
+    event.preventDefault();
+    event.stopPropagation();
+    const node = event.target.closest(".vx-shelf-card") || bar, over = event.type === "dragenter" || event.type === "dragover";
+    mark(over ? node : null);
+    if (over) node.dataset.over = "true";
+    if (event.type === "drop") onDrop(event).catch(() => say("What was dropped could not be read.", true));
+  }
+  let area = null;
+  const settled = requestAnimationFrame(() => {         // the page has it now, and what is around it
+    area = panel();
+    area.dataset.lmSuppressShortcuts = "true";
+    DRAGS.forEach((type) => area.addEventListener(type, drag));
+  });
   place.onkeydown = (event) => event.stopPropagation();
 
   const hear = (content, buffers) => {
@@ -315,11 +321,11 @@ function render({ model, el }) {
   about();
   told();
   ask({ kind: "resync" });
-  const settled = requestAnimationFrame(() => Object.assign(panel().dataset, { lmSuppressShortcuts: "true" }));
   return () => {
     release();
     ended = true;
     cancelAnimationFrame(settled);
+    DRAGS.forEach((type) => area?.removeEventListener(type, drag));
     keys.forEach(([type, act]) => window.removeEventListener(type, act, true));
     model.off("msg:custom", hear);
     unwatch();

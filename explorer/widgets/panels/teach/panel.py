@@ -206,7 +206,8 @@ class TeachPanel(Panel):
             if found is not None:
                 self.keep(found[0], data, found[1])
             self._ask_for_frames()
-            hear = self._hear_frame if self._wanted else None
+            collects = self.holding.wants_frames  # several a second: then nobody waits for an answer
+            hear = self._hear_frame if self._wanted and not collects else None
         if hear is None:
             self.camera.answer(number)
         else:
@@ -248,14 +249,17 @@ class TeachPanel(Panel):
 
     def _class_called(self, name: str) -> str:
         """The class of that name, made where there is none; those to begin with go if nobody used them."""
-        wanted = folder_name(name)
+        try:
+            wanted = folder_name(name)
+        except ValueError:  # such as "photos", as folders of one class may be called
+            wanted = folder_name(f"class {name}")
         found = next((one for one in self.shelf.classes if same_name(one, wanted)), None)
         if found is not None:
             return found
         for one, photos in self.shelf.counts.items():
             if not photos and re.fullmatch(r"Class \d+", one):
                 self.shelf.remove_class(one)
-        return self.shelf.add_class(name)
+        return self.shelf.add_class(wanted)
 
     def _change(self, act: Callable[..., Any], *given: Any) -> None:
         """Change the shelf, in turn, and show it."""
@@ -303,8 +307,8 @@ class TeachPanel(Panel):
     def _loaded(self, folder: str | os.PathLike) -> None:
         before = self.shelf.folder
         self.shelf.load(folder)
-        take_home(self.shelf.folder)
         if self.shelf.folder != before:
+            take_home(self.shelf.folder)
             leave_home(before)
 
     def _show_loaded(self) -> None:
