@@ -243,10 +243,15 @@ def test_what_a_session_did_not_save_is_offered_to_the_next_one(dash, tmp_path):
 # --- the panel ----------------------------------------------------------------------------------------------
 
 
-def test_it_leaves_nothing_on_the_disk_where_nothing_was_collected(dash):
+@pytest.mark.parametrize("removed", [False, True])
+def test_it_leaves_nothing_on_the_disk_where_nothing_is_collected(dash, removed):
     home = dash.teach.shelf.folder
+    if removed:
+        give(dash, "Class 1", jpeg())
+        act(dash, "drop", key=dash.teach.shelf.photos("Class 1")[0].key)
+        assert home.is_dir()
     dash.close()
-    assert not home.exists() and not home.parent.exists()
+    assert not home.exists()
 
 
 def test_closing_switches_the_camera_off_and_a_late_frame_is_nobodys(dash, sent):

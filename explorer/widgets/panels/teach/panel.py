@@ -28,7 +28,7 @@ import ipywidgets as W
 
 from explorer.data.class_shelf import ClassShelf, ShelfPhoto
 from explorer.data.folder_names import folder_name, same_name
-from explorer.data.shelf_homes import Former, homes_root, last_home, leave_home, new_home, take_home
+from explorer.data.shelf_homes import Former, discard_home, homes_root, last_home, leave_home, new_home, take_home
 from explorer.display.words import counted, sentence_of
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
@@ -112,7 +112,7 @@ class TeachPanel(Panel):
             self.camera.off()
             self.holding.end()
             self.shelf.forget_removed()
-            leave_home(self.shelf.folder)
+            (leave_home if len(self.shelf) else discard_home)(self.shelf.folder)
         if self.lesson is not None:
             self.lesson.forget()
         self._hear_frame = None
