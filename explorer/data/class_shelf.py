@@ -26,42 +26,28 @@ from pathlib import Path
 from explorer.data.collection import existing_folder
 from explorer.data.folder_names import folder_name, free_name, same_name
 from explorer.data.folders import listed, printable
-from explorer.data.shelf_files import burst_of, is_ours, marked_jpeg, photo_name, read_classes, write_new
+from explorer.data.shelf_bin import Removed, empty_bin, put_away, take_back
+from explorer.data.shelf_files import (
+    ShelfPhoto,
+    burst_of,
+    is_ours,
+    marked_jpeg,
+    photo_name,
+    read_classes,
+    write_new,
+)
 from explorer.data.shelf_homes import discard_home
 from explorer.display.words import counted
 from explorer.files import beside_folder, discard_folder, given_path, make_folder, writing
 
 MOST_CLASSES = 40
 MOST_PHOTOS = 4000
-REMOVED = ".removed"  # what was taken away last, until something else is
-
-
-@dataclass(frozen=True)
-class ShelfPhoto:
-    """key: tells it from all others of its shelf;  path: its file, as long as its class has that name
-    burst: the photos of one number were taken in one go;  own: whether the shelf has written the file
-    """
-
-    key: int
-    path: Path
-    burst: int
-    own: bool
 
 
 @dataclass
 class _Class:
     name: str
     photos: list[ShelfPhoto]
-
-
-@dataclass(frozen=True)
-class _Removed:
-    """What `undo` brings back: a whole class, or one photo."""
-
-    place: int
-    name: str
-    photos: tuple[ShelfPhoto, ...]
-    whole: bool
 
 
 class ClassShelf:
@@ -75,7 +61,7 @@ class ClassShelf:
         self.lock = threading.RLock()
         self._classes: list[_Class] = []
         self._keys, self._burst = itertools.count(1), 0
-        self._removed: _Removed | None = None
+        self._removed: Removed | None = None
         self.left_out: tuple[str, ...] = ()  # sentences on what lies in an opened folder and is not taken
 
     # --- what there is --------------------------------------------------------------------------------------
@@ -229,16 +215,10 @@ class ClassShelf:
         if strange is not None and os.path.lexists(strange.path):
             raise ValueError(f"{printable(strange.path.name)} was not collected here, so it stays: take it "
                              "away yourself, and open the folder again.")
-        self._forget_removed()
-        place = self._classes.index(one)
-        photos = tuple(photos)
-        if photos:
-            bin = make_folder(self.folder / REMOVED)
-            for photo in photos:
-                with suppress(FileNotFoundError), writing(photo.path):
-                    os.replace(photo.path, bin / f"{photo.key}.jpg")
-        index = one.photos.index(photos[0]) if photos and not whole else place
-        self._removed = _Removed(index, one.name, photos, whole)
+        self.forget_removed()
+        place, photos = self._classes.index(one), tuple(photos)
+        put_away(self.folder, photos)
+        self._removed = Removed(place if whole else one.photos.index(photos[0]), one.name, photos, whole)
         one.photos = [photo for photo in one.photos if photo not in photos]
         if whole:
             with suppress(OSError):
@@ -249,12 +229,7 @@ class ClassShelf:
     def removed(self) -> str:
         """What `undo` would bring back, in words; "" where there is nothing."""
         with self.lock:
-            if self._removed is None:
-                return ""
-            count = len(self._removed.photos)
-            if not self._removed.whole:
-                return f"A photo of “{self._removed.name}” was removed."
-            return f"“{self._removed.name}” with {counted(count, 'photo')} was removed."
+            return str(self._removed or "")
 
     def undo(self) -> str:
         """Bring back what was taken away last; the name of its class, "" where there is nothing."""
@@ -269,28 +244,17 @@ class ClassShelf:
             else:
                 one = self._find(gone.name)
             folder = self._class_folder(one) if gone.photos else self.folder
-            back = []
-            for photo in gone.photos:
-                kept, path = self.folder / REMOVED / f"{photo.key}.jpg", folder / photo.path.name
-                if kept.is_file() and not os.path.lexists(path):
-                    with writing(path):
-                        os.replace(kept, path)
-                    back.append(replace(photo, path=path))
+            back = take_back(self.folder, gone.photos, folder)
             place = 0 if gone.whole else gone.place
             one.photos[place:place] = back
-            self._removed = None
-            self._forget_removed()
+            self.forget_removed()
             return one.name
 
-    def _forget_removed(self) -> None:
-        self._removed = None
-        bin = self.folder / REMOVED
-        with suppress(OSError):
-            if not bin.is_symlink():
-                for file in list(bin.iterdir()):
-                    if is_ours(file):
-                        file.unlink()
-                bin.rmdir()
+    def forget_removed(self) -> None:
+        """Delete what `undo` would bring back."""
+        with self.lock:
+            self._removed = None
+            empty_bin(self.folder)
 
     # --- its home -------------------------------------------------------------------------------------------
 
@@ -324,11 +288,11 @@ class ClassShelf:
                     beside.rename(target)
             finally:
                 discard_folder(beside)
+            self.forget_removed()
             before, self.folder = self.folder, target
             for one in self._classes:
                 one.photos = [replace(photo, path=target / one.name / photo.path.name)
                               for photo in one.photos]
-            self._removed = None
             discard_home(before)
             return target
 
@@ -336,10 +300,11 @@ class ClassShelf:
         """Take the photos of a folder of class folders, in place of those that are there; it is home now.
 
         Of a class folder the pictures in it are taken, not those in folders below; nothing behind a link.
-        What is not taken is said in `left_out`. Raises DataError for no folder, or one that can't be read.
+        What is not taken is said in `left_out`. Raises DataError for no folder, one that can't be read, or one
+        whose class folders are deeper inside.
         """
         home = Path(os.path.abspath(existing_folder(folder)))
-        found, self_left = read_classes(home)
+        found, left_out = read_classes(home)
         with self.lock:
             classes, keys, burst = [], itertools.count(next(self._keys)), 0
             room = MOST_PHOTOS
@@ -356,16 +321,11 @@ class ClassShelf:
                     if not photo.burst:
                         burst += 1
                         one.photos[place] = replace(photo, burst=burst)
-            left = list(self_left)
+            left = list(left_out)
             more = sum(len(files) for _, files in found) - (MOST_PHOTOS - room)
             if more:
                 left.append(f"{counted(more, 'photo')} more {'is' if more == 1 else 'are'} left out: "
                             f"{MOST_CLASSES} classes and {MOST_PHOTOS:,} photos are the most.")
+            self.forget_removed()
             self.folder, self._classes, self._keys, self._burst = home, classes, keys, burst
-            self._removed, self.left_out = None, tuple(left)
-
-    def empty(self, folder: str | os.PathLike) -> None:
-        """Begin anew in another folder; the photos stay on the disk, in the one that was its home."""
-        with self.lock:
-            self.folder = Path(os.path.abspath(given_path(folder, "folder")))
-            self._classes, self._removed, self.left_out = [], None, ()
+            self.left_out = tuple(left)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import itertools
 import os
-import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.data.bursts import FRAME
 from explorer.data.folders import HIDDEN, NO_PICTURE, DataError, Remains, is_picture, printable
 from explorer.data.folders import why_passed_over as passed_over
 from explorer.data.images import load_image
@@ -19,13 +20,25 @@ from explorer.files import remove_stale, writing
 MOST_PIXELS = 2**24  # of a photo that is taken in
 QUALITY = 95         # of a JPEG that is made of another format
 MARK = b"explorer: collected"
+MOST_DIGITS = 9      # of a burst's number
 HEAD = 2**16         # bytes of a file in which its mark stands
 NO_TEXT = "a name that is no text"
 LINK, DEEPER = "a link, and none is followed", "a folder in a class folder"
 LOOSE = "beside the class folders, so of no class"
 
-_NAME = re.compile(r"burst-(\d{1,9})-\d{1,9}\.jpe?g", re.IGNORECASE)
 _number = itertools.count()
+
+
+@dataclass(frozen=True)
+class ShelfPhoto:
+    """key: tells it from all others of its shelf;  path: its file, as long as its class has that name
+    burst: the photos of one number were taken in one go;  own: whether the shelf has written the file
+    """
+
+    key: int
+    path: Path
+    burst: int
+    own: bool
 
 
 def photo_name(burst: int, number: int) -> str:
@@ -35,8 +48,8 @@ def photo_name(burst: int, number: int) -> str:
 
 def burst_of(name: str) -> int | None:
     """The number of the burst that a file is of, by its name; None for any other file."""
-    found = _NAME.fullmatch(name)
-    return int(found[1]) if found else None
+    found = FRAME.fullmatch(name)
+    return int(found[1]) if found and len(found[1]) <= MOST_DIGITS else None
 
 
 def marked_jpeg(data: bytes) -> bytes:
@@ -97,7 +110,7 @@ def write_new(path: Path, data: bytes) -> bool:
 def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str]]:
     """([(class, its picture files in natural order)] in natural order, sentences on what is left out).
 
-    Raises DataError where the folder can't be read.
+    Raises DataError where the folder can't be read, or the classes are deeper inside.
     """
     remains, classes = Remains(), []
     for entry in _entries(home):
@@ -109,7 +122,7 @@ def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str
             else:
                 remains.add(NO_PICTURE, entry.name)
             continue
-        remove_stale(Path(entry.path), _NAME.pattern)
+        remove_stale(Path(entry.path), FRAME.pattern)
         files = []
         for inner in _entries(Path(entry.path)):
             place = f"{entry.name}/{inner.name}"
@@ -122,6 +135,10 @@ def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str
             else:
                 remains.add(NO_PICTURE, place)
         classes.append((entry.name, files))
+    if remains.count(DEEPER) and not any(files for _, files in classes):
+        inside = next(iter(classes))[0]
+        raise DataError(f"'{printable(str(home))}' has no photos in its folders, but folders in folders: give "
+                        f"the one whose folders are the classes, such as '{home / inside}'.")
     return classes, [str(one) for one in remains.all() if one.why != HIDDEN]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from explorer.data.folders import DataError
 from explorer.data.shelf_files import is_ours, read_classes
-from explorer.files import is_dead
+from explorer.files import OLD, is_dead
 
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)-\d{6}-(?P<pid>\d{1,10})(-\d+)?")
 _guard = threading.Lock()
@@ -78,7 +78,7 @@ def last_home() -> Former | None:
     with suppress(OSError):
         found = sorted((home for home in homes_root().iterdir()
                         if (name := _NAME.fullmatch(home.name)) and home not in _used
-                        and not home.is_symlink() and is_dead(int(name["pid"]))), reverse=True)
+                        and not home.is_symlink() and _is_left(home, int(name["pid"]))), reverse=True)
         for home in found:
             with suppress(DataError, OSError):
                 files = [file for _, files in read_classes(home)[0] for file in files]
@@ -86,3 +86,8 @@ def last_home() -> Former | None:
                     classes = sum(bool(files) for _, files in read_classes(home)[0])
                     return Former(home, classes, len(files), max(file.stat().st_mtime for file in files))
     return None
+
+
+def _is_left(home: Path, pid: int) -> bool:
+    """Whether its kernel is gone: in a container another process soon has the number, so days count too."""
+    return is_dead(pid) or time.time() - home.stat().st_mtime > OLD

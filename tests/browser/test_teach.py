@@ -113,19 +113,22 @@ def test_a_dropped_folder_of_class_folders_makes_classes(teaching, expect):
     expect(panel.locator(".vx-shelf-note")).to_contain_text("This browser can't open d.png")
 
 
-def test_it_is_saved_and_opened_again_by_another_kernel(teaching, expect):
+def test_a_kernel_that_ended_leaves_them_and_a_saved_folder_is_opened_again(teaching, expect):
     page, panel = teaching.page, teaching.page.locator(".vx-teach")
-    panel.get_by_role("textbox", name="Folder").fill("my_classes")
-    before = counts(teaching)
-    panel.get_by_role("button", name="Save in this folder").click()
-    expect(panel.locator(".vx-shelf-note")).to_contain_text("Saved in")
-    expect(panel.locator(".vx-shelf-home")).to_contain_text("my_classes")
-    teaching.run_code("dash.close()")
+    photos, before = page.locator(".vx-shelf-photo img[src]"), sorted(counts(teaching).split())
     teaching.restart_kernel()
     teaching.run_all()
     teaching.run_code("dash.wait()")
     page.get_by_role("tab", name="Teach").click()
+    expect(panel.locator(".vx-shelf-offer")).to_contain_text("and did not save them")
+    panel.get_by_role("button", name="Open them").click()
+    expect(photos).to_have_count(sum(map(int, before)))
+    panel.get_by_role("textbox", name="Folder").fill("my_classes")
+    panel.get_by_role("button", name="Save in this folder").click()
+    expect(panel.locator(".vx-shelf-note")).to_contain_text("Saved in")
+    expect(panel.locator(".vx-shelf-home")).to_contain_text("my_classes")
     teaching.run_code("dash.teach.load('my_classes')")
-    expect(page.locator(".vx-shelf-photo img[src]")).to_have_count(sum(map(int, before.split())))
-    assert sorted(counts(teaching).split()) == sorted(before.split())
+    expect(panel.locator(".vx-shelf-note")).to_contain_text("are here")
+    expect(photos).to_have_count(sum(map(int, before)))
+    assert sorted(counts(teaching).split()) == before
     assert page.js_errors == []

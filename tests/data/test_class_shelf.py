@@ -255,6 +255,9 @@ def test_a_folder_that_a_phone_filled_is_opened_and_collected_into(tmp_path):
     assert shelf.add("dogs", picture()).path == tmp_path / "pets" / "dogs" / "burst-0011-001.jpg"
     with pytest.raises(DataError):
         shelf.load(tmp_path / "nowhere")
+    (tmp_path / "split" / "train" / "cats").mkdir(parents=True)
+    with pytest.raises(DataError, match="folders in folders"):
+        shelf.load(tmp_path / "split")
     assert shelf.classes == ("cats", "dogs")
 
 

@@ -4,6 +4,7 @@ const PATIENCE = 20000;        // ms that Python may take for a file
 const MOST_FILES = 1000;       // of one go
 const DEEPEST = 4;             // folders in folders
 const QUALITY = 0.92;
+const DRAGS = ["dragenter", "dragover", "dragleave", "drop"];
 const PICTURE = /\.(jpe?g|jfif|png|gif|bmp|webp|avif|heic|heif|tiff?)$/i;
 
 // --- files ---------------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ function render({ model, el }) {
     const node = make("section", "vx-shelf-card", cards), head = make("div", "vx-shelf-head", node);
     const name = make("input", "vx-shelf-name", head), count = make("span", "vx-shelf-count", head);
     const card = { root: node, name, count, nodes: new Map() };
-    Object.assign(name, { type: "text", maxLength: 60, title: "The name of the class" });
+    Object.assign(name, { type: "text", maxLength: 60 });
     name.onchange = () => {
       const [was, now] = [nameOf(card), name.value.trim()];
       if (now && now !== was) ask({ kind: "rename", of: was, name: now });
@@ -174,6 +175,7 @@ function render({ model, el }) {
       card.root.setAttribute("aria-label", `Class ${name}`);
       card.root.dataset.name = name;
       card.name.setAttribute("aria-label", `Name of class ${k + 1}`);
+      card.name.title = `${name}: a click changes the name`;
       reword(card.count, `${count} photo${count === 1 ? "" : "s"}`);
       card.digit.hidden = k > 8;
       reword(card.digit, String(k + 1));
@@ -201,7 +203,9 @@ function render({ model, el }) {
         node.setAttribute("role", "option");
         Object.assign(node.dataset, { key });
         node.tabIndex = -1;
-        Object.assign(make("img", "", node), { alt: "", draggable: false });
+        const image = make("img", "", node);
+        image.alt = "";                                  // the option says it
+        image.draggable = false;
         const away = make("span", "vx-shelf-x", node, "×");
         away.title = "Remove this photo";
         card.nodes.set(key, node);
@@ -212,7 +216,10 @@ function render({ model, el }) {
       if (url && image.src !== url) image.src = url;
       node.dataset.first = String(bursts[k] !== bursts[k + 1]);
       const label = `Photo ${k + 1} of ${keys.length}`;
-      if (node.getAttribute("aria-label") !== label) node.setAttribute("aria-label", label);
+      if (node.getAttribute("aria-label") !== label) {
+        node.setAttribute("aria-label", label);
+        node.title = `${label}; the Delete key removes it. A line parts what was taken in one go (bursts).`;
+      }
     }
     const options = [...card.list.children];
     if (options.length && !options.some((one) => one.tabIndex === 0)) options[0].tabIndex = 0;
@@ -273,15 +280,20 @@ function render({ model, el }) {
     else { const { of, loose } = byFolder(found); give(of, loose); }
   }
   const mark = (node) => cards.parentNode.querySelectorAll("[data-over]").forEach((one) => one !== node && delete one.dataset.over);
-  for (const type of ["dragenter", "dragover", "dragleave", "drop"])
-    root.addEventListener(type, (event) => {            // or JupyterLab uploads the file to its own folder
-      event.preventDefault();
-      event.stopPropagation();
-      const node = event.target.closest(".vx-shelf-card") || bar, over = type === "dragenter" || type === "dragover";
-      mark(over ? node : null);
-      if (over) node.dataset.over = "true";
-      if (type === "drop") onDrop(event).catch(() => say("What was dropped could not be read.", true));
-    });
+  function drag(event) {                                // or JupyterLab uploads the file to its own folder
+    event.preventDefault();
+    event.stopPropagation();
+    const node = event.target.closest(".vx-shelf-card") || bar, over = event.type === "dragenter" || event.type === "dragover";
+    mark(over ? node : null);
+    if (over) node.dataset.over = "true";
+    if (event.type === "drop") onDrop(event).catch(() => say("What was dropped could not be read.", true));
+  }
+  let area = null;
+  const settled = requestAnimationFrame(() => {         // the page has it now, and what is around it
+    area = panel();
+    area.dataset.lmSuppressShortcuts = "true";
+    DRAGS.forEach((type) => area.addEventListener(type, drag));
+  });
   place.onkeydown = (event) => event.stopPropagation();
 
   const hear = (content, buffers) => {
@@ -309,11 +321,11 @@ function render({ model, el }) {
   about();
   told();
   ask({ kind: "resync" });
-  const settled = requestAnimationFrame(() => Object.assign(panel().dataset, { lmSuppressShortcuts: "true" }));
   return () => {
     release();
     ended = true;
     cancelAnimationFrame(settled);
+    DRAGS.forEach((type) => area?.removeEventListener(type, drag));
     keys.forEach(([type, act]) => window.removeEventListener(type, act, true));
     model.off("msg:custom", hear);
     unwatch();

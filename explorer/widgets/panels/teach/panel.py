@@ -19,7 +19,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -31,12 +30,13 @@ from explorer.data.class_shelf import ClassShelf, ShelfPhoto
 from explorer.data.folder_names import folder_name, same_name
 from explorer.data.shelf_homes import Former, homes_root, last_home, leave_home, new_home, take_home
 from explorer.display.words import counted, sentence_of
-from explorer.widgets.gallery import thumbnail_jpeg
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.camera import frames
 from explorer.widgets.panels.teach.guide import GUIDE
+from explorer.widgets.panels.teach.holding import Holding
 from explorer.widgets.panels.teach.lesson import EPOCHS, Lesson, lines_of
+from explorer.widgets.panels.teach.sheet import sheet_of, small_pictures, thumbnail
 from explorer.widgets.parts.camera import Camera
 from explorer.widgets.parts.class_shelf import ShelfView
 from explorer.widgets.session import Session
@@ -44,28 +44,12 @@ from explorer.widgets.snippets import model_lines
 
 log = logging.getLogger(__name__)
 
-GAP = 0.2        # seconds between two photos while a button is held, at least
-LATE = 3.0       # seconds after which a button that was only tapped waits no more for its frame
 MOST_WAIT = 20   # photos that wait to be written: more frames than that are left out
 LEAST_SIDE = 240  # pixels of a frame's shorter side
-THUMBNAIL = 72   # pixels
 
 FIRST = ("Class 1", "Class 2")
 HINT = ("The camera is off. Its pictures go to the Python that runs this notebook, and nowhere else; those "
         "that you collect are kept in a folder there.")
-
-
-@dataclass
-class Held:
-    """A class's button that is held. burst: of its photos;  taken: how many;  at: when the last one was
-    let_go: when it was let go before there was one
-    """
-
-    name: str
-    burst: int
-    taken: int = 0
-    at: float = 0.0
-    let_go: float = 0.0
 
 
 class TeachPanel(Panel):
@@ -78,7 +62,6 @@ class TeachPanel(Panel):
         self.camera: Camera | None = None
         self.shelf: ClassShelf | None = None
         self.lesson: Lesson | None = None
-        self._held: Held | None = None
         self._former: Former | None = None
         self._wanted = False  # whether what learns wants frames
         self._hear_photos: list[Callable[[], None]] = []
@@ -92,6 +75,7 @@ class TeachPanel(Panel):
         self.shelf = ClassShelf(new_home())
         for name in FIRST:
             self.shelf.add_class(name)
+        self.holding = Holding(self.shelf)
         self.keeping = self.line(failed=self._complain)
         self.reading = self.line(failed=self._complain)
         self.camera = Camera(lock=lock, hint=HINT, live=False, pace=10, freezes=False)
@@ -126,10 +110,12 @@ class TeachPanel(Panel):
     def forget(self) -> None:
         if self.camera is not None:
             self.camera.off()
+            self.holding.end()
+            self.shelf.forget_removed()
             leave_home(self.shelf.folder)
         if self.lesson is not None:
             self.lesson.forget()
-        self._held, self._hear_frame = None, None
+        self._hear_frame = None
         self._hear_photos.clear()
 
     # --- for what learns from the photos --------------------------------------------------------------------
@@ -190,24 +176,25 @@ class TeachPanel(Panel):
 
     def _camera_changed(self) -> None:
         self.cards.live = self.camera.state == "live"
-        if not self.cards.live and self._held is not None:
-            self._held = None
-            self.cards.let_go()
-            self._ask_for_frames()
+        if not self.cards.live and self.holding.wants_frames:
+            self._let_go()
 
     def _ask_for_frames(self) -> None:
         if self.camera is not None and not self.gone:
-            self.camera.live = self._wanted or self._held is not None
+            self.camera.live = self._wanted or self.holding.wants_frames
 
     def _hold(self, name: str, on: bool) -> None:
-        """A class's button is held, or let go; one that was only tapped still gets its frame."""
+        """A class's button is held, or let go."""
         if on:
-            self._held = Held(name, self.shelf.new_burst())
-        elif self._held is not None and self._held.name == name:
-            if self._held.taken:
-                self._held = None
-            else:
-                self._held.let_go = time.monotonic()
+            self.holding.press(name)
+        else:
+            self.holding.release(name)
+        self._ask_for_frames()
+
+    def _let_go(self) -> None:
+        """Nothing is collected any more, whatever the reader holds."""
+        self.holding.end()
+        self.cards.let_go()
         self._ask_for_frames()
 
     def _take(self, number: int, data: bytes) -> None:
@@ -215,24 +202,16 @@ class TeachPanel(Panel):
         with self.session.lock:
             if self.gone:
                 return
-            self._collect(data)
-            hear = self._hear_frame if self._wanted else None
+            found = self.holding.frame_for(room=self._waiting < MOST_WAIT)
+            if found is not None:
+                self.keep(found[0], data, found[1])
+            self._ask_for_frames()
+            collects = self.holding.wants_frames  # several a second: then nobody waits for an answer
+            hear = self._hear_frame if self._wanted and not collects else None
         if hear is None:
             self.camera.answer(number)
         else:
             hear(number, data)
-
-    def _collect(self, data: bytes) -> None:
-        held, now = self._held, time.monotonic()
-        if held is None or now - held.at < GAP:
-            return
-        late = held.let_go and now - held.let_go > LATE
-        if not late and self._waiting < MOST_WAIT:
-            held.taken, held.at = held.taken + 1, now
-            self.keep(held.name, data, held.burst)
-        if held.let_go:
-            self._held = None
-            self._ask_for_frames()
 
     # --- photos ---------------------------------------------------------------------------------------------
 
@@ -243,7 +222,7 @@ class TeachPanel(Panel):
     def _written(self, name: str, data: bytes, burst: int | None) -> tuple[str, ShelfPhoto, bytes]:
         try:
             photo = self.shelf.add(name, data, burst)
-            return name, photo, thumbnail_jpeg(data, THUMBNAIL)
+            return name, photo, thumbnail(data)
         finally:
             with self.session.lock:
                 self._waiting -= 1
@@ -262,7 +241,7 @@ class TeachPanel(Panel):
             if not known:
                 name = self._class_called(name)
             photo = self.shelf.add(name, data)
-            self.tell(self._show_photo, (name, photo, thumbnail_jpeg(data, THUMBNAIL)))
+            self.tell(self._show_photo, (name, photo, thumbnail(data)))
         except Exception as error:
             log.info("a photo could not be taken in", exc_info=error)
             problem = sentence_of(error, unexpected="A photo could not be taken in ({problem}).")
@@ -270,14 +249,17 @@ class TeachPanel(Panel):
 
     def _class_called(self, name: str) -> str:
         """The class of that name, made where there is none; those to begin with go if nobody used them."""
-        wanted = folder_name(name)
+        try:
+            wanted = folder_name(name)
+        except ValueError:  # such as "photos", as folders of one class may be called
+            wanted = folder_name(f"class {name}")
         found = next((one for one in self.shelf.classes if same_name(one, wanted)), None)
         if found is not None:
             return found
         for one, photos in self.shelf.counts.items():
             if not photos and re.fullmatch(r"Class \d+", one):
                 self.shelf.remove_class(one)
-        return self.shelf.add_class(name)
+        return self.shelf.add_class(wanted)
 
     def _change(self, act: Callable[..., Any], *given: Any) -> None:
         """Change the shelf, in turn, and show it."""
@@ -306,9 +288,7 @@ class TeachPanel(Panel):
             self.cards.home = f"Every photo is in '{folder}' as soon as it is taken."
 
     def _complain(self, error: BaseException) -> None:
-        self._held = None
-        self.cards.let_go()
-        self._ask_for_frames()
+        self._let_go()
         self.cards.say(sentence_of(error), error=True)
         self._show_classes()
 
@@ -327,12 +307,13 @@ class TeachPanel(Panel):
     def _loaded(self, folder: str | os.PathLike) -> None:
         before = self.shelf.folder
         self.shelf.load(folder)
-        take_home(self.shelf.folder)
         if self.shelf.folder != before:
+            take_home(self.shelf.folder)
             leave_home(before)
 
     def _show_loaded(self) -> None:
-        self._held, self._former, self.cards.offer = None, None, ""
+        self._let_go()
+        self._dismiss()
         self.cards.clear()
         for name in FIRST[len(self.shelf.classes):]:  # there have to be two to tell apart
             self.shelf.add_class(name if name not in self.shelf.classes else "")
@@ -345,20 +326,12 @@ class TeachPanel(Panel):
 
     def _read_pictures(self, job: Job) -> None:
         """Small pictures of photos that came with a folder, some at a time."""
-        for name in self.shelf.classes:
-            found: dict[int, bytes] = {}
-            for photo in self.shelf.photos(name):
-                if job.ended():
-                    return
-                if not self.cards.has(photo.key):
-                    try:
-                        found[photo.key] = thumbnail_jpeg(photo.path, THUMBNAIL)
-                    except Exception as error:
-                        log.info("no small picture of %s", photo.path, exc_info=error)
-                if len(found) == MOST_WAIT:
-                    self.tell(self.cards.show, {}, found)
-                    found = {}
-            self.tell(self.cards.show, {}, found)
+        wanted = [one for name in self.shelf.classes for one in self.shelf.photos(name)
+                  if not self.cards.has(one.key)]
+        for start in range(0, len(wanted), MOST_WAIT):
+            found = small_pictures(wanted[start:start + MOST_WAIT])
+            if not job.tell(self.cards.show, {}, found):
+                return
 
     def _offer(self, former: Former | None) -> None:
         if former is None or len(self.shelf):
@@ -384,3 +357,18 @@ class TeachPanel(Panel):
             return self.lesson.lines
         by_name = bool(self.session.model_source)
         return lines_of(tuple(model_lines(self.session)), by_name, str(self.shelf.folder), {"epochs": EPOCHS})
+
+    def figure(self) -> Any:
+        """Some photos of each class."""
+        if self.shelf is None or not len(self.shelf):
+            return None
+        return sheet_of({name: self.shelf.photos(name) for name in self.shelf.classes})
+
+    def heading(self) -> str:
+        return "Collected photos"
+
+    def caption(self) -> str:
+        if self.shelf is None:
+            return ""
+        said = ", ".join(f"{name}: {counted(number, 'photo')}" for name, number in self.shelf.counts.items())
+        return f"Some of the photos of each class. {said}."
