@@ -8,18 +8,26 @@ from tests.browser.labdriver import sticking_out
 
 # A camera whose picture is `window.played`: stripes, discs or neither, each frame a little shifted, as held.
 CAMERA = """
-  const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 }), pen = canvas.getContext('2d');
+  const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+  const pen = canvas.getContext('2d'), fill = (colour) => { pen.fillStyle = colour; };
+  const grid = (x, one) => { for (let k = 0; k < 12; k++) one(x + 80 * (k % 4), 80 * Math.floor(k / 4)); };
+  const pictures = {
+    stripes: (x) => {
+      fill('#e8c060'); pen.fillRect(0, 0, 320, 240); fill('#401808');
+      for (let k = 0; k < 8; k++) pen.fillRect(x + 40 * k, 0, 18, 240);
+    },
+    discs: (x) => {
+      fill('#205090'); pen.fillRect(0, 0, 320, 240); fill('#60e070');
+      grid(x, (left, top) => { pen.beginPath(); pen.arc(left + 30, top + 40, 28, 0, 7); pen.fill(); });
+    },
+    squares: (x) => {
+      fill('#f0f0f0'); pen.fillRect(0, 0, 320, 240); fill('#d02020');
+      grid(x, (left, top) => pen.fillRect(left + 20, top + 15, 30, 30));
+    },
+  };
   window.played = 'stripes';
   let turn = 0;
-  setInterval(() => {
-    const x = 3 * (turn++ % 5);
-    pen.fillStyle = { stripes: '#e8c060', discs: '#205090', squares: '#f0f0f0' }[window.played];
-    pen.fillRect(0, 0, 320, 240);
-    if (window.played === 'stripes') { pen.fillStyle = '#401808'; for (let k = 0; k < 8; k++) pen.fillRect(x + 40 * k, 0, 18, 240); }
-    if (window.played === 'discs') { pen.fillStyle = '#60e070';
-      for (let k = 0; k < 12; k++) { pen.beginPath(); pen.arc(x + 80 * (k % 4) + 30, 80 * Math.floor(k / 4) + 40, 28, 0, 7); pen.fill(); } }
-    if (window.played === 'squares') { pen.fillStyle = '#d02020'; for (let k = 0; k < 9; k++) pen.fillRect(x + 100 * (k % 3) + 20, 80 * Math.floor(k / 3) + 15, 50, 50); }
-  }, 60);
+  setInterval(() => pictures[window.played](3 * (turn++ % 5)), 60);
   window.streams = [];
   navigator.mediaDevices.getUserMedia = async () => {
     window.streams.push(canvas.captureStream(15));
@@ -50,7 +58,8 @@ def teaching(one_lab):
 
 # Whether the page's video shows it by now: its mean colour tells.
 SHOWS = """(picture) => {
-  const canvas = Object.assign(document.createElement('canvas'), { width: 16, height: 12 }), pen = canvas.getContext('2d');
+  const canvas = Object.assign(document.createElement('canvas'), { width: 16, height: 12 });
+  const pen = canvas.getContext('2d');
   pen.drawImage(document.querySelector('.vx-teach video'), 0, 0, 16, 12);
   const pixels = pen.getImageData(0, 0, 16, 12).data, mean = [0, 0, 0];
   pixels.forEach((value, k) => { if (k % 4 < 3) mean[k % 4] += value / 192; });
@@ -80,7 +89,7 @@ def first_answer(lab):
 
 
 def test_two_classes_are_told_apart_by_the_nearest_photos_and_then_by_what_was_learnt(teaching, expect):
-    page, panel = teaching.page, teaching.page.locator(".vx-teach")
+    panel = teaching.page.locator(".vx-teach")
     learn = panel.get_by_role("button", name="Learn")
     expect(panel.locator(".vx-shelf-hold").first).to_have_attribute("aria-disabled", "false")
     for digit, picture in (("1", "stripes"), ("2", "discs")):

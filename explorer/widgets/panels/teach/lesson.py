@@ -233,8 +233,7 @@ class Lesson:
 
     def _rest(self) -> None:
         """Nothing learns any more: frames are answered again."""
-        if self.run is None:
-            self.progress.value = ""
+        self.progress.value = "" if self.run is None else progress_html(self.run)
         self.live.rest(False)
         self._offer()
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from explorer.training.evaluation.evaluation import Evaluation
 
 TWO = "Collect photos of two classes at least: then there is something to tell apart."
-AGAIN = ("Each class has one burst, whose frames are nearly the same picture. Hold the button of a class once "
-         "more: one burst is learnt from, and the other one tells how good it is.")
+AGAIN = ("Each class has one burst, whose frames are nearly the same picture. Hold the button of a class "
+         "once more: one burst is learnt from, and the other one tells how good it is.")
 FEW_JUDGED = 30  # photos below which a score is said to be coarse
 
 
