@@ -173,7 +173,7 @@ def remove_stale(folder: Path, names: str) -> None:
             if not found or not re.fullmatch(names, found["name"]) or path in _writing:
                 continue
             with suppress(OSError):
-                if not _is_dead(int(found["pid"])) and time.time() - path.lstat().st_mtime < OLD:
+                if not is_dead(int(found["pid"])) and time.time() - path.lstat().st_mtime < OLD:
                     continue
                 if path.is_dir() and not path.is_symlink():
                     import shutil
@@ -183,7 +183,7 @@ def remove_stale(folder: Path, names: str) -> None:
                     path.unlink()
 
 
-def _is_dead(pid: int) -> bool:
+def is_dead(pid: int) -> bool:
     """Whether no process of this computer has that number; False where it can't be told."""
     if pid == os.getpid():  # another process had this number, and what this one writes is in `_writing`
         return True

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from explorer.data.bursts import burst_notes, held_back, of_one_burst, units_of
 from explorer.data.collection import ARCHIVES, describe, existing_folder
 from explorer.data.folder_description import FolderDescription
 from explorer.data.folder_words import role_of
@@ -62,7 +63,8 @@ def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0, outputs: str 
           of them; a dataset of (picture, number or row of numbers)
     outputs: what is to be learnt, where that can't be seen: "numbers" reads whole numbers as numbers, not as
              class indices
-    val_share, seed: how much of each class is held out where nobody has split, and by which draw
+    val_share, seed: how much of each class is held out where nobody has split, and by which draw. Photos of
+             one burst (files `burst-<n>-<k>.jpg` of a folder) are never split: see `explorer.data.bursts`
 
     Pictures are opened later; what is left out, and why, is in the notes. Raises DataError for what can't be
     learnt from: a folder without class folders, an unknown name, classes that differ between the two parts,
@@ -173,27 +175,36 @@ def _from_folder(described: FolderDescription, name: str, val_share: float, seed
 def _held_out(name: str, photos: PhotoSet, val_share: float, seed: int, notes: tuple[str, ...]) -> Splits:
     """A share of each class, drawn by `seed`, is kept to judge by: at least one photo where there are two.
 
-    Of numbers the share is drawn from their whole range.
+    Of numbers the share is drawn from their whole range. The photos of one burst are never split; they count
+    for what the first of them is.
     """
+    units = units_of(photos.names, photos.files)
     if photos.numbers:
-        kept = spread_over([label[0] for label in photos.labels], val_share, random.Random(seed))
+        drawn = spread_over([photos.labels[unit[0]][0] for unit in units], val_share, random.Random(seed))
+        kept = {i for place in drawn for i in units[place]}
         note = (f"{len(kept)} of {len(photos)} photos are held out to judge by: a share of {val_share:g}, "
                 f"from the whole range of {photos.classes[0]}, seed {seed}.")
         learnt = [i for i in range(len(photos)) if i not in kept]
         return checked_splits(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)),
-                                     (*notes, note)))
-    members: dict[Label, list[int]] = {}
-    for index, label in enumerate(photos.labels):
-        members.setdefault(label, []).append(index)
+                                     (*notes, note, *burst_notes(units))))
+    members: dict[Label, list[list[int]]] = {}
+    for unit in units:
+        members.setdefault(photos.labels[unit[0]], []).append(unit)
     draw, kept = random.Random(seed), set()
     for label in sorted(members, key=str):
         group = members[label]
         draw.shuffle(group)
-        kept.update(group[:max(round(val_share * len(group)), int(len(group) > 1))])
+        kept.update(held_back(group, val_share))
     note = (f"{len(kept)} of {len(photos)} photos are held out to judge by: "
             f"a share of {val_share:g} of each class, seed {seed}.")
     learnt = [i for i in range(len(photos)) if i not in kept]
-    return checked_splits(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)), (*notes, note)))
+    if not kept and len(units) < len(photos):
+        raise DataError(f"Each class of '{name}' has one burst of photos. Those of one burst are never "
+                        "split, so there are none to judge by: add another burst of a class, or give two "
+                        "folders (train, val).")
+    more = burst_notes(units, of_one_burst(units, photos.labels, photos.classes))
+    return checked_splits(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)),
+                                 (*notes, note, *more)))
 
 
 def checked_splits(splits: Splits) -> Splits:

@@ -38,6 +38,7 @@ from explorer.widgets.panels.saved import Saved
 from explorer.widgets.panels.search.panel import SearchPanel
 from explorer.widgets.panels.segment.panel import SegmentPanel
 from explorer.widgets.panels.stages import StagesPanel
+from explorer.widgets.panels.teach.panel import TeachPanel
 from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.parts.slider_names import SliderNames
 from explorer.widgets.session import CLOSED, Session
@@ -54,6 +55,7 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Modules", ModulesPanel),
     ("Explain", ExplainTab),
     ("Camera", CameraPanel),
+    ("Teach", TeachPanel),
     ("Draw", DrawPanel),
     ("Detect", DetectPanel),
     ("Segment", SegmentPanel),

@@ -45,6 +45,15 @@ def found():
 # --- no leak ------------------------------------------------------------------------------------------------
 
 
+def test_a_blend_holds_out_whole_bursts_where_there_are_few():
+    train = painted(40)
+    names = tuple(f"{label}/burst-{i // 10}-{i}.png" for i, label in enumerate(train.labels))
+    result = stacked(explorer.blend, replace(colours(), train=replace(train, names=names)))
+    held = set(result.out_of_fold["small"].names)
+    bursts = {name.rpartition("-")[0] for name in held}
+    assert held == {name for name in names if name.rpartition("-")[0] in bursts} and len(held) < 40
+
+
 @pytest.mark.parametrize("method", ["stack", "blend"])
 def test_poisoned_labels_change_nothing_about_the_answers_that_are_learnt_from(method, monkeypatch):
     parts = [list(range(0, 10)), list(range(10, 20)), list(range(20, 30))]

@@ -29,7 +29,7 @@ PRESSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "Ensemble": ("ask", ("views.combine", *(f"views.sliders.{number}" for number in range(8)))),
 }
 #: What these show follows the session and their controls without a button.
-AT_ONCE = ("Feature maps", "Modules", "Explain", "Camera", "Detect", "Segment", "Runs")
+AT_ONCE = ("Feature maps", "Modules", "Explain", "Camera", "Teach", "Detect", "Segment", "Runs")
 
 SIZE = (3, 32, 32)
 

@@ -18,6 +18,7 @@ from explorer.widgets.parts.answer_grid import AnswerGrid, GridCell, GridRow
 from explorer.widgets.parts.answers import Answer as OneAnswer
 from explorer.widgets.parts.answers import Answers
 from explorer.widgets.parts.base import ExplorerPart
+from explorer.widgets.parts.class_shelf import ShelfView
 from explorer.widgets.parts.confusion import ConfusionMatrix
 from explorer.widgets.parts.drawings import Drawing, Drawings
 from explorer.widgets.parts.evaluation_card import csv_text
@@ -56,6 +57,11 @@ def fill_grid(part: AnswerGrid) -> None:
     part.show([("one", "red")], rows, [b"jpeg"] * 2)
 
 
+def fill_shelf(part: ShelfView) -> None:
+    part.classes = [{"name": "x", "count": 1}]
+    part.show({"x": [(1, 1)]}, {1: b"jpeg"})
+
+
 FILLED = {
     AnswerGrid: fill_grid,
     Answers: lambda part: part.show([OneAnswer("a", "60 %", 0.6), OneAnswer("b", "40 %", 0.4)]),
@@ -67,6 +73,7 @@ FILLED = {
     PhotoOverlay: fill_overlay,
     PhotoTicks: lambda part: part.show(["a", "b"], [0]),
     Scatter: lambda part: part.show([0, 1], [1, 0], labels="ab", group_names=["one"]),
+    ShelfView: fill_shelf,
     SortTable: lambda part: part.show([("class", "text"), ("photos", "count")], [["a", 1], ["b", 2]]),
 }
 

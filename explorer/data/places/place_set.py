@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from explorer.data.bursts import burst_notes, units_of
 from explorer.data.errors import ImageError
 from explorer.data.folders import DataError
 from explorer.data.labels import match_names
@@ -238,12 +239,19 @@ def joined_places(first: PlaceSet, second: PlaceSet) -> PlaceSet:
 
 
 def held_out(name: str, places: PlaceSet, val_share: float, seed: int) -> PlaceSplits:
-    """A share of the photos, drawn by `seed`, is kept to judge by. Raises DataError for fewer than two."""
+    """A share of the photos, drawn by `seed`, is kept to judge by; those of one burst are never split.
+
+    Raises DataError for fewer than two, or one burst alone.
+    """
     if len(places) < 2:
         raise DataError(f"'{name}' has {len(places)} usable photos: give two at least, one to learn from and "
                         "one to judge by.")
-    count = min(max(1, round(val_share * len(places))), len(places) - 1)
-    kept = set(random.Random(seed).sample(range(len(places)), count))
-    note = f"{count} of {len(places)} photos are held out to judge by, drawn by seed {seed}."
+    units = units_of(places.names, places.files)
+    if len(units) < 2:
+        raise DataError(f"The photos of '{name}' are of one burst, which is never split: give photos of "
+                        "another, one to learn from and one to judge by.")
+    count = min(max(1, round(val_share * len(units))), len(units) - 1)
+    kept = {i for unit in random.Random(seed).sample(units, count) for i in unit}
+    note = f"{len(kept)} of {len(places)} photos are held out to judge by, drawn by seed {seed}."
     return PlaceSplits(name, places.subset([i for i in range(len(places)) if i not in kept]),
-                       places.subset(sorted(kept)), (*places.notes, note))
+                       places.subset(sorted(kept)), (*places.notes, note, *burst_notes(units)))

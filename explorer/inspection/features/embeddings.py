@@ -3,6 +3,7 @@
     photos = embed("tf_efficientnet_lite0", "flowers5")
     photos.nearest(0)                    # the photos that are most like the first one
     photos.nearest("my photo.jpg")       # or like any other
+    photos.vote("my photo.jpg")          # which class it is of, by the nearest ones
     photos.map2d("tsne").figure()        # all of them on a plane
 
 A photo's embedding is the vector in front of the classifier; of a network for boxes or masks, the mean of its
@@ -25,11 +26,15 @@ from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.display import draw
 from explorer.display.html import LINE, RichRepr, picture_html
+from explorer.display.words import counted, percent
+from explorer.inspection.features.advice import advice_on_counts, advice_on_photos
 from explorer.inspection.features.filling import vectors_and_logits
 from explorer.inspection.features.folders import run_folder
+from explorer.inspection.features.judging import labels_of_features
 from explorer.inspection.features.maps import FEWEST, METHODS, PROJECTIONS, Map2D
 from explorer.inspection.features.result import Features
 from explorer.inspection.features.vectors import cosine_distances
+from explorer.inspection.features.votes import votes_of
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.looking import photo_for
 from explorer.inspection.look.model import as_model
@@ -67,6 +72,51 @@ class Neighbours(list):
                 continue
             pictures.append(picture_html(draw.thumbnail(photo, 110), caption, format="JPEG"))
         return f"<div style='display:flex;flex-wrap:wrap;gap:10px'>{''.join(pictures)}</div>"
+
+
+@dataclass(eq=False, repr=False)
+class Vote(RichRepr):
+    """What the nearest photos say that a photo shows; nothing is learnt for it.
+
+    shares:  of the votes for each class, [K], 0 to 1;  classes: their names
+    nearest: the photos that voted, the closest first
+    """
+
+    shares: np.ndarray
+    classes: tuple[str, ...]
+    nearest: Neighbours
+
+    @property
+    def label(self) -> str:
+        """The class with most of the votes."""
+        return self.classes[int(self.shares.argmax())]
+
+    @property
+    def sentence(self) -> str:
+        share = percent(float(self.shares.max()))
+        return f"{self.label}: {share} of the votes of its {counted(len(self.nearest), 'nearest photo')}"
+
+    def __repr__(self) -> str:
+        return f"Vote({self.sentence})"
+
+    def _repr_html_(self) -> str:
+        return f"<p style='{LINE}'>{escape(self.sentence)}</p>{self.nearest._repr_html_()}"
+
+
+def vote_of(features: Features, vector: np.ndarray, query: Image.Image | int, *, k: int = 5,
+            temperature: float = 0.07) -> Vote:
+    """The vote of the k photos that are most like a vector [D], each weighing exp(cosine / temperature).
+
+    query: the photo that the vector is of;  k: at most the number of photos
+    Raises ValueError for photos without labels, or of one class. Source: as in `knn_accuracy`.
+    """
+    labels, classes = labels_of_features(features)
+    cosines = 1 - cosine_distances(vector, features.embeddings)
+    cosines = np.nan_to_num(cosines, nan=-1)[None]
+    votes, nearest = votes_of(cosines, labels, len(classes), min(k, len(labels)), temperature)
+    order = sorted(nearest[0].tolist(), key=lambda i: (-cosines[0, i], i))
+    found = [Neighbour(i, features.names[i], float(1 - cosines[0, i]), classes[labels[i]]) for i in order]
+    return Vote(votes[0] / max(votes[0].sum(), 1e-300), classes, Neighbours(found, features, query))
 
 
 @dataclass(eq=False, repr=False)
@@ -117,6 +167,31 @@ class Embeddings(RichRepr):
                            features.classes[labels[i]] if labels else "")
                  for i in order[:count]]
         return Neighbours(found, features, photo)
+
+    def vote(self, photo: Any, *, k: int = 5, temperature: float = 0.07) -> Vote:
+        """Which class a photo is of, by a vote of the k nearest photos here: an answer before anything is
+        trained, from one photo of each of two classes on.
+
+        photo: anything that `load_image` takes;  temperature: a vote weighs exp(cosine / temperature)
+        Raises ValueError for photos without labels, or of one class.
+        """
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1 or not temperature > 0:
+            raise ValueError(f"k is {k!r} and temperature {temperature!r}: expected a number of neighbours "
+                             "from 1, and one above 0.")
+        labels_of_features(self.features)  # before a photo is looked at
+        opened, vector = self._photo_and_vector(photo)
+        return vote_of(self.features, vector, opened, k=k, temperature=temperature)
+
+    def advice(self) -> list[str]:
+        """What is wrong with these photos to learn from, in sentences: classes that are uneven, have few
+        photos or one burst, and photos that are nearly the same picture. [] where nothing is, or they have no
+        labels.
+        """
+        features = self.features
+        if features.labels is None:
+            return []
+        found = np.bincount(features.labels.numpy(), minlength=len(features.classes)).tolist()
+        return [*advice_on_counts(dict(zip(features.classes, found))), *advice_on_photos(features)]
 
     def _photo_and_vector(self, query: Any) -> tuple[Image.Image, np.ndarray]:
         if self.model is None:

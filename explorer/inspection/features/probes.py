@@ -139,7 +139,7 @@ def linear_probe(
     val:      what to judge by: the features of other photos, a share of these (drawn by `seed`, the same of
               each class), or None: the folder's own val part where it has one, else a share of 0.2
     C:        inverse strength of the penalty; None: the best of `STRENGTHS` on a quarter of the photos to
-              learn from, or 0.1 where a class has fewer than 8 of them
+              learn from, or 0.1 where a class has fewer than 8 of them (8 bursts, see `explorer.data.bursts`)
     labels_per_class: for each number a probe (C = 0.1) that learns from so many labelled photos a class,
               `draws` times with other ones; standardised by all photos to learn from, which takes no labels.
               Numbers that a class can't give are left out, with a note
@@ -151,7 +151,7 @@ def linear_probe(
     """
     started = time.perf_counter()
     labels, classes = labels_of_features(features)
-    x, y, x_val, y_val, how = parts_of(features, labels, val, seed)
+    x, y, x_val, y_val, how, bursts, more = parts_of(features, labels, val, seed)
     x, x_val = np.asarray(x, dtype=np.float64), np.asarray(x_val, dtype=np.float64)
     mean, spread = x.mean(0), x.std(0)
     spread[spread < 1e-12] = 1  # a number that never changes says nothing
@@ -164,6 +164,7 @@ def linear_probe(
     used = [count for count in budgets if count <= fewest]
     notes = [f"Left out of the curve: {', '.join(map(str, budgets[len(used):]))} labels a class, since one "
              f"class has only {fewest} photos to learn from."] if len(used) < len(budgets) else []
+    notes += more
 
     steps, done = 1 + len(used) * draws, 0
 
@@ -175,7 +176,7 @@ def linear_probe(
         return should_stop is not None and should_stop()
 
     x, x_val = _compact(x, x_val)
-    chosen = C if C is not None else _best_strength(x, y, seed)
+    chosen = C if C is not None else _best_strength(x, y, seed, bursts)
     predicted = _answers(x, y, chosen, x_val)
     stopped, budget = step(), []
     for count in used:
@@ -201,12 +202,13 @@ def linear_probe(
     )
 
 
-def _best_strength(x: np.ndarray, y: np.ndarray, seed: int) -> float:
+def _best_strength(x: np.ndarray, y: np.ndarray, seed: int, bursts: np.ndarray | None = None) -> float:
     """The C that does best on a quarter of the photos to learn from; the strongest penalty of equals."""
-    if np.bincount(y)[np.unique(y)].min() < ENOUGH:
+    bursts = np.arange(len(y)) if bursts is None else bursts
+    if min(len(np.unique(bursts[y == label])) for label in np.unique(y)) < ENOUGH:  # a burst is as one photo
         return USUAL_STRENGTH
     aside = np.zeros(len(y), dtype=bool)
-    aside[stratified(y, 0.25, seed)] = True
+    aside[stratified(y, 0.25, seed, bursts)] = True
     right = [(_answers(x[~aside], y[~aside], strength, x[aside]) == y[aside]).mean()
              for strength in STRENGTHS]
     return STRENGTHS[int(np.argmax(right))]

@@ -14,8 +14,10 @@ from html import escape
 import numpy as np
 
 from explorer.arguments import checked, number
+from explorer.data.bursts import of_one_burst
+from explorer.data.folders import listed
 from explorer.display.words import percent
-from explorer.inspection.features.judging import labels_of_features, parts_of, wilson
+from explorer.inspection.features.judging import bursts_in, labels_of_features, parts_of, units_in, wilson
 from explorer.inspection.features.result import Features
 from explorer.inspection.features.vectors import BLOCK, normalised
 
@@ -49,6 +51,20 @@ class KnnAccuracy:
         return f"<p><b>{escape(self.model_name)}</b>. {escape(self.sentence)}.</p>"
 
 
+def votes_of(cosines: np.ndarray, y: np.ndarray, classes: int, k: int,
+             temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """(what the k nearest give each class, [n, K] float64; which they are, [n, k] in no order).
+
+    cosines: [n, N] of n photos with N neighbours, -inf for those that may not vote;  y: the classes of the
+             neighbours, [N]
+    """
+    nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+    weights = np.exp((np.take_along_axis(cosines, nearest, 1) - 1).astype(np.float64) / temperature)
+    votes = np.zeros((len(cosines), classes))
+    np.add.at(votes, (np.arange(len(cosines))[:, None], y[nearest]), weights)
+    return votes, nearest
+
+
 @checked(temperature=number(0, above=True))
 def knn_accuracy(
     features: Features, *, k: int = 20, temperature: float = 0.07, val: Features | float | str | None = None,
@@ -57,7 +73,8 @@ def knn_accuracy(
     """Accuracy of a vote of the k nearest photos, each weighing exp(cosine / temperature).
 
     val: what to judge by: the features of other photos, a share of these, "leave-one-out" (each photo by all
-         others), or None: the folder's own val part where it has one, else leave-one-out
+         others that are not of its own burst), or None: the folder's own val part where it has one, else
+         leave-one-out
 
     k is at most the number of photos that can vote. Nothing is learnt, so what it says is the network's
     alone.
@@ -76,9 +93,14 @@ def knn_accuracy(
     if alone:
         bank = queries = features.embeddings
         y = y_val = labels
-        how = "each photo judged by all others"
+        how, bursts = "each photo judged by all others", bursts_in(features)
+        one_alone = of_one_burst(units_in(bursts), labels.tolist(), classes)
+        if len(np.unique(bursts)) < len(bursts):
+            how += " that are not of its own burst"
     else:
-        bank, y, queries, y_val, how = parts_of(features, labels, val, seed)
+        parts = parts_of(features, labels, val, seed)
+        bank, y, queries, y_val, how, bursts = parts[:6]
+        one_alone = []  # what can't be judged is not among the judged
     k = min(k, len(y) - alone)
     if k < 1:
         raise ValueError("One photo has no neighbours: give more.")
@@ -88,14 +110,14 @@ def knn_accuracy(
     for start in range(0, len(y_val), rows):
         cosines = normalised(queries[start:start + rows]) @ bank.T  # [rows, N]
         if alone:
-            own = np.arange(len(cosines))
-            cosines[own, start + own] = -np.inf
-        nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        weights = np.exp((np.take_along_axis(cosines, nearest, 1) - 1).astype(np.float64) / temperature)
-        votes = np.zeros((len(cosines), len(classes)))
-        np.add.at(votes, (np.arange(len(cosines))[:, None], y[nearest]), weights)
-        predicted[start:start + rows] = votes.argmax(1)
-    right = int((predicted == y_val).sum())
-    return KnnAccuracy(features.model_name, right / len(y_val), wilson(right, len(y_val)), predicted, k,
-                       temperature, len(y_val),
-                       how, time.perf_counter() - started)
+            cosines[bursts[start:start + rows, None] == bursts[None]] = -np.inf  # itself, and its burst
+        predicted[start:start + rows] = votes_of(cosines, y, len(classes), k, temperature)[0].argmax(1)
+    # no neighbour can vote for a class whose photos are all of one burst: those photos judge nothing
+    asked = ~np.isin(y_val, [classes.index(name) for name in one_alone])
+    right, judged = int((predicted == y_val)[asked].sum()), int(asked.sum())
+    if not judged:
+        raise ValueError("Each class has one burst of photos, which can't judge itself: add another burst.")
+    if one_alone:
+        how += f"; of {listed(one_alone)} there is one burst alone, which judges nothing"
+    return KnnAccuracy(features.model_name, right / judged, wilson(right, judged), predicted, k,
+                       temperature, judged, how, time.perf_counter() - started)

@@ -1,16 +1,18 @@
 """Which photo is judged in which fold: each one once, and every fold alike.
 
 Every fold gets its share of each class, of several classes a photo of each of them, of numbers from their
-whole range. Files with the same contents stay in one fold: one that is learnt from would tell about the
-other.
+whole range. Files with the same contents stay in one fold, and so do the photos of one burst: one that is
+learnt from would tell about the other.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from explorer.data.bursts import burst_notes, of_one_burst, units_of
 from explorer.data.folders import DataError, listed
 from explorer.data.photo_sets import PhotoSet
 from explorer.data.same_files import same_bytes
@@ -22,20 +24,28 @@ BINS = 10  # of a number's range, at most
 def fold_parts(photos: PhotoSet, folds: int, seed: int) -> tuple[list[list[int]], list[str]]:
     """([the photos that each fold judges], notes), drawn by `seed`.
 
-    Raises DataError for fewer photos than folds.
+    Raises DataError for fewer photos or bursts than folds.
     """
     if len(photos) < 2 * folds:
         raise DataError(f"{counted(len(photos), 'photo')} can't be judged in {folds} folds: give 2 photos a "
                         "fold at least, or fewer folds.")
     kinds, notes = kinds_of(photos, folds), []
-    units, twice = _units(photos)
+    bursts = units_of(photos.names, photos.files)
+    if len(bursts) < folds:
+        raise DataError(f"These photos are of {counted(len(bursts), 'burst')}, which are never split: they "
+                        f"can't be judged in {folds} folds. Give fewer folds, or photos of further bursts.")
+    units, twice = _units(photos, bursts)
     if twice:
         notes.append(f"{counted(twice, 'file')} have the same contents as another one: each such group is in "
                      "one fold.")
     if photos.kind == "one":
-        few = [name for name, count in photos.counts().items() if 0 < count < folds]
+        alone = of_one_burst(bursts, photos.labels, photos.classes)
+        notes += burst_notes(bursts, alone)
+        count = Counter(photos.labels[unit[0]] for unit in bursts)
+        few = [name for i, name in enumerate(photos.classes) if 0 < count[i] < folds and name not in alone]
         if few:
-            notes.append(f"There are fewer photos than folds of {listed(few)}: not every fold can judge "
+            what = "photos" if len(bursts) == len(photos) else "bursts"
+            notes.append(f"There are fewer {what} than folds of {listed(few)}: not every fold can judge "
                          f"{'it' if len(few) == 1 else 'them'}.")
     place = deal(units, kinds, folds, seed)
     return [[i for i in range(len(photos)) if place[i] == fold] for fold in range(folds)], notes
@@ -92,8 +102,25 @@ def deal(units: Sequence[Sequence[int]], kinds: Sequence[tuple[int, ...]], folds
     return place
 
 
-def _units(photos: PhotoSet) -> tuple[list[list[int]], int]:
-    """(photos that stay together, how many files have a twin)."""
+def _units(photos: PhotoSet, bursts: list[list[int]]) -> tuple[list[list[int]], int]:
+    """(photos that stay together, how many files have a twin). A twin joins two bursts."""
     groups = same_bytes(photos.files)[0] if photos.files else []
     together = {i for group in groups for i in group}
-    return [*groups, *([i] for i in range(len(photos)) if i not in together)], len(together)
+    if len(bursts) < len(photos):
+        groups = _linked([*groups, *(burst for burst in bursts if len(burst) > 1)])
+    held = {i for group in groups for i in group}
+    return [*groups, *([i] for i in range(len(photos)) if i not in held)], len(together)
+
+
+def _linked(groups: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The groups, those with a photo in common as one."""
+    found: list[list[int]] = []
+    place: dict[int, int] = {}  # photo -> its group among `found`
+    for group in groups:
+        touched = sorted({place[i] for i in group if i in place})
+        merged = sorted({*group, *(i for other in touched for i in found[other])})
+        for other in touched:
+            found[other] = []
+        place.update(dict.fromkeys(merged, len(found)))
+        found.append(merged)
+    return sorted(group for group in found if group)

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from explorer.arguments import checked, number, whole, word
+from explorer.data.bursts import units_of
 from explorer.data.folders import DataError
 from explorer.data.photo_sets import PhotoSet
 from explorer.display.words import sentence_of
@@ -90,7 +91,8 @@ def blend(models: Any, data: Any, *, share: float = 0.2, meta: str = "logistic",
     """
     def parts(photos: PhotoSet) -> tuple[list[list[int]], list[str]]:
         pieces = max(round(20 * share), 1)
-        found, notes = fold_parts(photos, 20 if len(photos) >= 40 else max(len(photos) // 2, 2), seed)
+        most = 20 if len(photos) >= 40 else max(len(photos) // 2, 2)
+        found, notes = fold_parts(photos, min(most, len(units_of(photos.names, photos.files))), seed)
         count = max(min(round(pieces * len(found) / 20), len(found) - 1), 1)
         return [sorted(i for part in found[:count] for i in part)], notes
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.arguments import checked, shown
+from explorer.data.bursts import units_of
 from explorer.display.charts import no_formulas
 from explorer.display.html import RichRepr, notes_html, row_html, sentences_html, table_html, title_html
 from explorer.display.words import counted, percent
@@ -139,8 +140,13 @@ def calibrate(result: Evaluation, judged: Evaluation | None = None, *, seed: int
         after = tempered(judged, scores_of(judged), temperature)
         return Calibrated(temperature, judged, after, "Fitted to the first result, told by the second.",
                           (*notes, *no_gain(judged, after)))
-    order = np.random.default_rng(seed).permutation(len(result))
-    halves = torch.from_numpy(order[::2].copy()), torch.from_numpy(order[1::2].copy())
+    units = units_of(result.names, result.files)
+    if len(units) < 2:
+        raise ValueError("The result is of one burst of photos, which can't be halved: give judged, another "
+                         "result to tell the temperature by.")
+    order = np.random.default_rng(seed).permutation(len(units))
+    halves = tuple(torch.tensor([i for place in half for i in units[place]])
+                   for half in (order[::2], order[1::2]))
     scale = torch.empty(len(result), 1, dtype=raw.dtype)
     for mine, other in (halves, halves[::-1]):
         scale[mine] = fitted(raw[other], result.labels[other])

@@ -106,7 +106,8 @@ function render({ model, el }) {
     start.disabled = !hasCameras();
     start.setAttribute("aria-disabled", String(state === "asking"));   // and keeps the focus meanwhile
     reword(dom.hint, hasCameras() ? model.get("hint") || privacy() : NO_SECURE);
-    freezing.hidden = stop.hidden = !on;
+    stop.hidden = !on;
+    freezing.hidden = !on || !model.get("freezes");
     again.hidden = state !== "frozen";
     which.hidden = !on || which.options.length < 2;
     dom.bar.hidden = dom.view.hidden = !pictured;
@@ -130,7 +131,7 @@ function render({ model, el }) {
     const at = document.activeElement, held = root.contains(at);
     state = now;
     fit();
-    if (held && !at.getClientRects().length) (state === "live" ? freezing : state === "frozen" ? again : start).focus({ preventScroll: true });
+    if (held && !at.getClientRects().length) (state === "live" ? (freezing.hidden ? stop : freezing) : state === "frozen" ? again : start).focus({ preventScroll: true });
   }
   function unheat() {
     [shown, awaiting, painted, floor] = [0, 0, [], number];

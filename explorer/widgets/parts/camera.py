@@ -36,6 +36,7 @@ class Camera(ExplorerPart, files="camera"):
     ``facing``:   the camera that is asked for first, "user" (towards the reader) or "environment"
     ``mirrored``: whether it is shown as in a mirror; frames never are, so that writing stays readable
     ``hint``:     a line beside the button while the camera is off
+    ``freezes``:  whether a picture can be frozen
     ``state``:    one of `STATES`, and ``reflects``: whether the picture is shown mirrored now; read them
 
     A frame is bytes from outside: whoever opens it expects anything (`explorer.load_image` does).
@@ -50,6 +51,7 @@ class Camera(ExplorerPart, files="camera"):
     facing = t.Enum(("user", "environment"), "user", help="the camera asked for first").tag(sync=True)
     mirrored = t.Bool(True, help="whether it is shown as in a mirror").tag(sync=True)
     hint = t.Unicode("", help="a line beside the button").tag(sync=True)
+    freezes = t.Bool(True, help="whether a picture can be frozen").tag(sync=True)
 
     state = t.Enum(STATES, "off", help="what the camera does (Python only, read it)")
     reflects = t.Bool(True, help="whether the picture is shown mirrored now (Python only, read it)")

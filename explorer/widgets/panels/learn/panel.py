@@ -49,7 +49,8 @@ learns from photos with boxes or masks; each part of its loss has a curve, and t
 average precision of boxes that overlap the true ones by half) or mIoU (the mean overlap of the classes), of
 the validation photos.</p>
 <p><b>What it does not prove.</b> A few dozen photos judge coarsely: with 30 of them, one photo is 3 points,
-and another seed another result. Photos of the same scene in both parts make it look better than it is. And
+and another seed another result. Photos of the same scene in both parts make it look better than it is:
+frames of a burst (files such as burst-1-7.jpg, see Teach) are kept together, others are yours to find. And
 the best epoch was chosen by the very photos that judge it: for a figure to publish, keep photos aside that
 chose nothing.</p>
 <p><b>To read.</b> <a href="https://arxiv.org/abs/1411.1792">Yosinski and others, 2014: How transferable are

@@ -1,0 +1,159 @@
+"""The files of a shelf of classes: their names, the mark inside, writing one, reading a folder."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from explorer.data.bursts import FRAME
+from explorer.data.folders import HIDDEN, NO_PICTURE, DataError, Remains, is_picture, printable
+from explorer.data.folders import why_passed_over as passed_over
+from explorer.data.images import load_image
+from explorer.display.words import natural_key
+from explorer.files import remove_stale, writing
+
+MOST_PIXELS = 2**24  # of a photo that is taken in
+QUALITY = 95         # of a JPEG that is made of another format
+MARK = b"explorer: collected"
+MOST_DIGITS = 9      # of a burst's number
+HEAD = 2**16         # bytes of a file in which its mark stands
+NO_TEXT = "a name that is no text"
+LINK, DEEPER = "a link, and none is followed", "a folder in a class folder"
+LOOSE = "beside the class folders, so of no class"
+
+_number = itertools.count()
+
+
+@dataclass(frozen=True)
+class ShelfPhoto:
+    """key: tells it from all others of its shelf;  path: its file, as long as its class has that name
+    burst: the photos of one number were taken in one go;  own: whether the shelf has written the file
+    """
+
+    key: int
+    path: Path
+    burst: int
+    own: bool
+
+
+def photo_name(burst: int, number: int) -> str:
+    """ "burst-0003-007.jpg": the seventh frame of the third burst."""
+    return f"burst-{burst:04d}-{number:03d}.jpg"
+
+
+def burst_of(name: str) -> int | None:
+    """The number of the burst that a file is of, by its name; None for any other file."""
+    found = FRAME.fullmatch(name)
+    return int(found[1]) if found and len(found[1]) <= MOST_DIGITS else None
+
+
+def marked_jpeg(data: bytes) -> bytes:
+    """A picture file as a JPEG with the mark of a shelf inside; its pixels are those of `load_image`.
+
+    data: not to be trusted. Raises ImageError for what is no picture or a too large one.
+    """
+    image = load_image(data, max_pixels=MOST_PIXELS)
+    data = bytes(data)
+    if data[:3] != b"\xff\xd8\xff":
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=QUALITY)
+        data = buffer.getvalue()
+    start = 2
+    if data[2:4] == b"\xff\xe0":  # what says that it is a JPEG file comes first
+        start = 4 + int.from_bytes(data[4:6], "big")
+    comment = b"\xff\xfe" + (len(MARK) + 2).to_bytes(2, "big") + MARK
+    return data[:start] + comment + data[start:]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a shelf has written the file: a real one, no link, with the mark where it is written."""
+    with suppress(OSError):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                start = file.read(HEAD)
+            after = 4 + int.from_bytes(start[4:6], "big") if start[2:4] == b"\xff\xe0" else 2
+            return start[:2] == b"\xff\xd8" and start[after + 4:after + 4 + len(MARK)] == MARK
+    return False
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Write a file whole, or not at all; False, and nothing is written, where there is one of that name.
+
+    Raises DiskError.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{next(_number)}")
+    try:
+        with writing(path):
+            with beside.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(beside, path, follow_symlinks=False)
+            except FileExistsError:
+                return False
+            except (OSError, NotImplementedError):  # a disk without hard links
+                if os.path.lexists(path):
+                    return False
+                os.rename(beside, path)
+            return True
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str]]:
+    """([(class, its picture files in natural order)] in natural order, sentences on what is left out).
+
+    Raises DataError where the folder can't be read, or the classes are deeper inside.
+    """
+    remains, classes = Remains(), []
+    for entry in _entries(home):
+        if _refused(entry, entry.name, remains):
+            continue
+        if not entry.is_dir(follow_symlinks=False):
+            if is_picture(entry.name):
+                remains.add(LOOSE, entry.name, photos=True)
+            else:
+                remains.add(NO_PICTURE, entry.name)
+            continue
+        remove_stale(Path(entry.path), FRAME.pattern)
+        files = []
+        for inner in _entries(Path(entry.path)):
+            place = f"{entry.name}/{inner.name}"
+            if _refused(inner, place, remains):
+                continue
+            if inner.is_dir(follow_symlinks=False):
+                remains.add(DEEPER, place)
+            elif is_picture(inner.name) and inner.is_file(follow_symlinks=False):
+                files.append(Path(inner.path))
+            else:
+                remains.add(NO_PICTURE, place)
+        classes.append((entry.name, files))
+    if remains.count(DEEPER) and not any(files for _, files in classes):
+        inside = next(iter(classes))[0]
+        raise DataError(f"'{printable(str(home))}' has no photos in its folders, but folders in folders: give "
+                        f"the one whose folders are the classes, such as '{home / inside}'.")
+    return classes, [str(one) for one in remains.all() if one.why != HIDDEN]
+
+
+def _refused(entry: os.DirEntry[str], place: str, remains: Remains) -> bool:
+    why = passed_over(entry.name) or (LINK if entry.is_symlink() else "") or \
+        ("" if printable(entry.name) == entry.name else NO_TEXT)
+    if why:
+        remains.add(why, place)
+    return bool(why)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: natural_key(printable(entry.name)))
+    except OSError as error:
+        shown = printable(str(folder))
+        raise DataError(f"The folder '{shown}' can't be read: {error.strerror or error}.") from None
