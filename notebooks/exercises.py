@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checking import OPEN, RIGHT, WRONG, Checked, NotYet, Number, Tried, called
+from checking import OPEN, RIGHT, WRONG, Checked, NotYet, Number, Tried, Words, called
 
 DOTS = "Put your answer in place of the three dots."
 
@@ -52,6 +52,27 @@ def _teddy(box: Any) -> str:
     return f"For this part of the photo the first answer is {first.label}, with {first.probability:.0%}."
 
 
+# --- lesson 2: from LeNet to ConvNeXt -------------------------------------------------------------------
+
+#: kernels and strides, and the side of the receptive field
+FIELDS = (
+    ([(3, 1)], 3, "One layer of 3 x 3 sees 3 pixels."),
+    ([(3, 1), (3, 1)], 5, "Two layers of 3 x 3 see 5 pixels: the second widens the field by 2."),
+    ([(3, 2), (3, 1)], 7, "Behind a stride of 2 the places of the map are 2 pixels apart."),
+    ([(3, 1), (3, 2)], 5, "A layer's own stride matters for the layers behind it, not for itself."),
+    ([(7, 2), (3, 2), (3, 1), (3, 1)], 27, "Strides multiply: behind two of 2 a step is 4 pixels."),
+    ([(1, 1), (5, 3), (2, 1)], 8, "A kernel of 1 x 1 widens nothing; one of 2 x 2 does, by a single step."),
+)
+
+
+def _field(function: Any) -> str:
+    for layers, side, words in FIELDS:
+        found = called(function, list(layers))
+        if not isinstance(found, int) or found != side:
+            return f"For {layers} it gives {found!r}. {words}"
+    return ""
+
+
 # --- all of them ----------------------------------------------------------------------------------------
 
 EXERCISES: dict[str, Any] = {
@@ -62,6 +83,22 @@ EXERCISES: dict[str, Any] = {
     }, hint="Photos times colours times height times width."),
     "1.2": Tried(_softmax),
     "1.3": Tried(_teddy),
+    "2.1": Number("f38c09cf2bec5456", slips={
+        "79dbd84ea1bed88d": "Nearly: each of the channels that come out has a bias too.",
+        "c682386ed72d5dda": "The biases belong to the channels that come out, not to those that go in.",
+        "115765d09d9a2f24": "That is one input channel: each kernel reads all 48.",
+        "67246c1761810ae2": "5 x 5 is 25.",
+    }, hint="Kernel height times width times channels in times channels out, and the biases."),
+    "2.2": Tried(_field),
+    "2.3": Words("5b03d6ac2eea974f", slips={
+        "a6ec835ecd05d7a0": "A DenseNet stacks maps, it does not add them.",
+        "0094360eb3ff7bcf": "There, branches stand side by side, and are stacked. Here is one chain, and what joins it.",
+        "463255f11d51bed1": "Nearly the other way round: that goes wide in the middle, and its 3 x 3 has groups.",
+        "47953c2274db9c56": "A ConvNeXt looks around with 7 x 7, and has groups.",
+        "e6048758cbcfab67": "A chain without anything that skips is VGG. What does the line `add` read?",
+        "79a3a61bb2c44a05": "Its 3 x 3 has groups: here all 64 channels are read by each kernel (64 x 64 x 9 = 36,864).",
+        "6c0ded9382cbdb15": "That may well be: the family's name is shorter.",
+    }, hint="Which line has two inputs, and what does it do with them?"),
 }
 
 
