@@ -1,7 +1,7 @@
 """How an answer to an exercise is judged without holding the right one: kinds of answers for `exercises.py`.
 
-A number or a word is held against a hash of the right one, so reading these files gives nothing away. A function
-is called with values for which the result is known.
+A number or a word is held against a hash of the right one, so reading these files gives nothing away. A
+function is called with values for which the result is known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COLOURS = {RIGHT: "#4a8fd9", WRONG: "#d9804a", OPEN: "#888888"}
 
 @dataclass(frozen=True)
 class Checked:
-    """What is said of an answer: RIGHT, WRONG or OPEN, and words on what to think of. A notebook shows a line."""
+    """What is said of an answer: RIGHT, WRONG or OPEN, and words on what to think of. Shown as a line."""
 
     exercise: str
     said: str

@@ -4,11 +4,11 @@
     python -m tests.tools.run_notebooks lesson_01 tour  # those whose names begin so, in any case
     python -m tests.tools.run_notebooks --all
 
-A notebook is its own source: edit it in JupyterLab, then run this. It executes a copy of `notebooks/` in a folder
-of its own, and writes back what each cell showed, without what differs from run to run for no reason (ids,
-addresses, times of execution) and without widgets, which are dead in a file: a dashboard's picture stays. In the
-notebook's metadata it keeps a hash of the code, by which `tests/notebooks` tells that outputs are stale. Nothing
-is written where a cell raises, or shows a path of this machine.
+A notebook is its own source: edit it in JupyterLab, then run this. It executes a copy of `notebooks/` in a
+folder of its own, and writes back what each cell showed, without what differs from run to run for no reason
+(ids, addresses, times of execution) and without widgets, which are dead in a file: a dashboard's picture
+stays. In the notebook's metadata it keeps a hash of the code, by which `tests/notebooks` tells that outputs
+are stale. Nothing is written where a cell raises, or shows a path of this machine.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ LIMIT = 25       # MB of all notebooks together
 _UNIQUE = re.compile(r"\b[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b")  # a UUID, with or without dashes
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _DATA = re.compile(r"data:[\w/+.-]+;base64,[\w/+=]+")
-_MACHINE = re.compile(r"(?:/root|/home|/Users|/tmp|/var/folders|/usr/lib|/opt|site-packages|[A-Z]:\\\\?Users)\b")
+_MACHINE = re.compile(r"(?:/root|/home|/Users|/tmp|/var/folders|/usr/lib|site-packages|[A-Z]:\\\\?Users)\b")
 
 
 def code_hash(notebook: Any) -> str:
     """Of all code cells, with their ids and order: another hash means that the outputs are of other code."""
-    cells = [f"{cell['id']}\n{''.join(cell['source'])}" for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    cells = [f"{cell['id']}\n{cell['source']}" for cell in code_cells(notebook)]
     return hashlib.sha256("\n\n".join(cells).encode()).hexdigest()[:16]
 
 
@@ -110,8 +110,11 @@ def _plain(text: str, numbers: dict[str, str]) -> str:
     """Text without addresses, and with 1, 2, 3 in place of ids that are drawn anew each time."""
     parts = _DATA.split(text)
     pictures = _DATA.findall(text)
-    plain = [_UNIQUE.sub(lambda found: numbers.setdefault(found[0], f"{len(numbers) + 1}"), _ADDRESS.sub("", part))
-             for part in parts]
+
+    def number(found: re.Match[str]) -> str:
+        return numbers.setdefault(found[0], f"{len(numbers) + 1}")
+
+    plain = [_UNIQUE.sub(number, _ADDRESS.sub("", part)) for part in parts]
     return "".join(part for pair in zip(plain, [*pictures, ""]) for part in pair)
 
 
@@ -167,6 +170,7 @@ def remake(path: Path) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         ignored = shutil.ignore_patterns("__pycache__", ".*")
         copy = Path(shutil.copytree(path.parent, Path(folder) / "notebooks", ignore=ignored))
+        os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")  # as for a student who begins
         started = time.perf_counter()
         run(notebook, copy)
     seconds = time.perf_counter() - started
@@ -181,7 +185,8 @@ def remake(path: Path) -> list[str]:
 
 
 def main(given: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("names", nargs="*", help="beginnings of the names of notebooks")
     parser.add_argument("--all", action="store_true", help="those too whose outputs are of this code")
     args = parser.parse_args(given)
