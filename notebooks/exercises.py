@@ -144,14 +144,14 @@ def _nearest(function: Any) -> str:
     vectors = torch.tensor([[1.0, 0.0], [30.0, 40.0], [0.0, 0.1], [-1.0, 0.2]])
     classes = [7, 3, 5, 9]
     tries = (([0.9, 0.1], 7, "nearly parallel to the first photo"),
-             ([0.3, 0.4], 3, "parallel to the second, which is 100 times as long: the angle alone counts"),
-             ([0.1, 5.0], 5, "nearly parallel to the third, which is short: the angle alone counts"),
+             ([0.3, 0.4], 3, "parallel to the second, which is 100 times as long"),
+             ([0.1, 5.0], 5, "nearly parallel to the third, which is short"),
              ([-2.0, 0.3], 9, "nearly parallel to the fourth"))
     for query, right, words in tries:
         found = called(function, vectors, classes, torch.tensor(query))
         if int(found) != right:
-            return (f"For {query} it gives {found!r}. That photo is {words}; the answer is a class, not a "
-                    "place.")
+            return (f"For {query} it gives {found!r}. That photo is {words}: the angle alone "
+                    "counts, and the answer is a class, not a place.")
     return ""
 
 
