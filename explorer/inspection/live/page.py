@@ -114,3 +114,7 @@ def _check_task(model: nn.Module, name: str) -> None:
     if task != "classification":
         raise ValueError(f"{name} finds {'boxes' if task == 'detection' else 'masks'}, which a live page "
                          "can't draw.")
+    channels = getattr(model, "in_chans", 3)
+    if channels not in (1, 3):
+        raise ValueError(f"{name} reads pictures of {channels} channels, and a browser has photos, of 3: a "
+                         "live page can't show it anything.")
