@@ -35,10 +35,15 @@ if TYPE_CHECKING:
     from explorer.models.ensembles.given import HasModel
 
 
-@checked(maps=words, batch_size=whole(1, 1024), precision=word)
+def _one_or_any(name: str, value: object) -> None:
+    if value is not None:
+        whole(1, 1024)(name, value)
+
+
+@checked(maps=words, batch_size=_one_or_any, precision=word)
 def export(
     model: nn.Module | str | HasModel, path: str | os.PathLike, *,
-    maps: str | Sequence[str] | None = None, batch_size: int = 1, precision: str = "float32",
+    maps: str | Sequence[str] | None = None, batch_size: int | None = 1, precision: str = "float32",
 ) -> Path:
     """Write a network into one file that runs without explorer; gives the file's path.
 
@@ -47,7 +52,7 @@ def export(
     path:  ends in .onnx (ONNX; needs the packages onnx and onnxscript: pip install 'vision-explorer[live]')
            or .pt2 (torch.export; needs PyTorch alone)
     maps:  stages whose maps are results too: "all", or names of stages
-    batch_size: how many photos a pass of the file takes, always
+    batch_size: how many photos a pass of the file takes, always; None: as many as it is given
     precision: in which the weights lie in the file: "float32", or "float16", which halves it and moves the
            logits by about a thousandth. The arithmetic is float32 in both
 
@@ -75,14 +80,21 @@ def export(
     leaving = opened(model, maps)
     prepared = preprocessing(leaving)
     with leaving_torch(leaving) as part:
-        inputs = {"image": photo_like(prepared, batch_size)}
+        inputs = {"image": photo_like(prepared, batch_size or 2)}
         expected = answers(part, inputs["image"], leaving.name)
         told = facts(leaving, prepared, expected)
-        whole_file = file_of(kind, leaving.name, part, inputs, told, precision)
+        if batch_size is None:
+            told["results"] = {name: [None, *shape[1:]] for name, shape in told["results"].items()}
+        whole_file = file_of(kind, leaving.name, part, inputs, told, precision,
+                             any_number=batch_size is None)
 
         def write(beside: Path) -> None:
             beside.write_bytes(whole_file)
             check(kind, beside, inputs, expected, leaving.name, precision)
+            if batch_size is None:  # one was none of those that it was written with
+                one = {name: given[:1] for name, given in inputs.items()}
+                first = {name: found[:1] for name, found in expected.items()}
+                check(kind, beside, one, first, leaving.name, precision)
 
         write_whole(target, write)
     return target
