@@ -21,7 +21,6 @@ from explorer.inspection.experiments.flips import find_flip as find_flip
 from explorer.inspection.experiments.masking import mask_region as mask_region
 from explorer.inspection.experiments.robustness_curves import robustness as robustness
 from explorer.inspection.export.asking import export as export
-from explorer.inspection.live.page import live_page as live_page
 from explorer.inspection.features.embeddings import Embeddings as Embeddings
 from explorer.inspection.features.embeddings import embed as embed
 from explorer.inspection.features.folders import run_folder as run_folder
@@ -37,6 +36,7 @@ from explorer.inspection.inside.components import pca_rgb as pca_rgb
 from explorer.inspection.inside.filters import first_filters as first_filters
 from explorer.inspection.inside.flow import gradient_flow as gradient_flow
 from explorer.inspection.inside.statistics import activations as activations
+from explorer.inspection.live.page import live_page as live_page
 from explorer.inspection.look.answers import Prediction as Prediction
 from explorer.inspection.look.looking import look as look
 from explorer.inspection.look.modules import ModuleNode as ModuleNode

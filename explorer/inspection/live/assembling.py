@@ -17,7 +17,7 @@ from typing import Any
 from explorer.display.views import SHARED_STYLE, script, sheet, without_notes
 
 PAGE = Path(__file__).with_name("page")
-MARK = '<meta name="generator" content="explorer.live_page, format 1">'  # by which explorer knows a page that it wrote
+MARK = '<meta name="generator" content="explorer.live_page, format 1">'  # by which explorer knows its pages
 #: Views of the notebook that the page hosts, by the name that its scripts know them under.
 VIEWS = {"FlowView": "flow", "AnswersView": "answers", "OverlayView": "photo_overlay"}
 _EXPORTED = "export default part(render);"
@@ -33,13 +33,14 @@ def page_text(
     """
     style = "\n".join([SHARED_STYLE, *map(sheet, VIEWS.values()), *map(without_notes, _files("css"))])
     program = _program()
+    policy = _policy(program, style)
     parts = [json_block("vx-facts", facts), json_block("vx-learnt", None),
              f'<script type="text/plain" id="vx-worker">{_checked(_worker())}</script>',
              f'<script type="text/plain" id="vx-licence">{_checked(licence)}</script>',
              *(_block(name, content, kind) for name, (content, kind) in blocks.items())]
     whole = (PAGE / "page.html").read_text(encoding="utf-8")
     for place, text in {
-        "<!-- CSP -->": f'{MARK}\n<meta http-equiv="Content-Security-Policy" content="{_policy(program, style)}">',
+        "<!-- CSP -->": f'{MARK}\n<meta http-equiv="Content-Security-Policy" content="{policy}">',
         "<!-- TITLE -->": escape(title),
         "<!-- STYLE -->": f"<style>{style}</style>",
         "<!-- BLOCKS -->": "\n".join(parts),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from explorer import __version__
-from explorer.arguments import checked, shown, words
+from explorer.arguments import checked, shown, word, words
 from explorer.files import DiskError, given_path, write_text
 from explorer.inspection.export.formats import OnnxFile
 from explorer.inspection.export.page_graph import page_file
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from explorer.models.ensembles.given import HasModel
 
 
-@checked(maps=words, photos=None)
+@checked(maps=words, precision=word, photos=None)
 def live_page(
     model: nn.Module | str | HasModel | Sequence[Any], path: str | os.PathLike, *, photos: Any = None,
     maps: str | Sequence[str] = "all", precision: str = "float16", runtime: str | os.PathLike | None = None,

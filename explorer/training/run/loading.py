@@ -43,6 +43,7 @@ from explorer.training.loop.objective import width_of
 from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import MOST_EPOCHS, Recipe, augmentations_of
 from explorer.training.run import checkpoint
+from explorer.training.run.home import HasLivePage
 from explorer.training.run.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.run.saving import read_json, read_run
 
@@ -50,7 +51,7 @@ MOST_PARTS = 20  # of a loss
 
 
 @dataclass(eq=False, repr=False)
-class LoadedRun(HasCheckpoints):
+class LoadedRun(HasCheckpoints, HasLivePage):
     """A run that is over, or was when its folder was written. It shows itself as a table in a notebook.
 
     model, labels: the trained model, in evaluation mode, and its classes;  folder: where it comes from

@@ -3,6 +3,7 @@
     run = finetune("tf_efficientnet_lite0", "flowers5")       # returns at once
     run.stop(); run.resume(); run.wait()
     run.history, run.best, run.model
+    run.live_page("flowers.html")    # what it has learnt, as a page for any browser
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from explorer.training.loop.measures import best_of, best_text, epochs_html
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run import checkpoint
 from explorer.training.run.claim import Claim
+from explorer.training.run.home import HasLivePage
 from explorer.training.run.kept import HasCheckpoints, KeptWeights
 from explorer.training.run.saving import Trained, save_run
 
@@ -56,7 +58,7 @@ class Work(Protocol):
         ...
 
 
-class Run(HasCheckpoints):
+class Run(HasCheckpoints, HasLivePage):
     """What `finetune` gives back while it works. It shows itself as a table in a notebook.
 
     model, labels: the model that learns, and the names of its classes or numbers
