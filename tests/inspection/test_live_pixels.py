@@ -15,10 +15,11 @@ from PIL import Image
 from explorer.display import draw
 from explorer.display.views import script, without_notes
 from explorer.display.words import number_text
+from explorer.inspection.live.assembling import _program
 from explorer.inspection.look.answers import top_predictions
 from explorer.inspection.look.frame import laid_over
+from explorer.inspection.look.stops import even
 from explorer.models.outputs import Outputs
-from explorer.widgets.panels.flowing import even
 from tests.widgets.test_parts_kit import node
 from tests.widgets.test_style_sheets import LIVE
 
@@ -109,7 +110,7 @@ def test_answers_come_in_the_notebooks_order_and_words(kind):
     outputs = Outputs(kind, labels)
     shares = outputs.values(raw) if kind == "numbers" else outputs.probabilities(raw)
     work = """
-        found = answersOf({ labels: given.labels, outputs: given.kind }, null, given)
+        found = answersOf({ labels: given.labels, outputs: { kind: given.kind } }, null, given)
           .map(({ index, label, value }) => [index, label, value]);
     """
     here = [[one.index, one.label, one.text] for one in top_predictions(raw, outputs, 10)]
@@ -118,8 +119,8 @@ def test_answers_come_in_the_notebooks_order_and_words(kind):
 
 def test_the_heat_map_of_an_answer_is_of_its_own_score():
     work = """
-        found = [weightsFor({ labels: ["no", "yes"], outputs: "yes/no" }, 0), weightsFor({ labels: ["no", "yes"],
-          outputs: "yes/no" }, 1), weightsFor({ labels: ["a", "b", "c"], outputs: "one" }, 2)].map((one) => [...one]);
+        found = [weightsFor({ labels: ["no", "yes"], outputs: { kind: "yes/no" } }, 0), weightsFor({ labels: ["no", "yes"],
+          outputs: { kind: "yes/no" } }, 1), weightsFor({ labels: ["a", "b", "c"], outputs: { kind: "one" } }, 2)].map((one) => [...one]);
     """
     assert run(work) == [[-1], [1], [0, 0, 1]]
 
@@ -132,3 +133,9 @@ def test_numbers_are_written_as_in_the_notebook():
 def test_five_stages_are_chosen_as_the_notebook_chooses_them():
     counts = list(range(1, 30))
     assert run("found = given.counts.map((count) => evenly(count, 5));", counts=counts) == [even(n, 5) for n in counts]
+
+
+def test_the_pages_scripts_are_one_module_without_a_name_twice(tmp_path):
+    (tmp_path / "page.mjs").write_text(_program(), encoding="utf-8")
+    done = subprocess.run([node(), "--check", str(tmp_path / "page.mjs")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -34,7 +34,7 @@ DATA_COLOURS = {
     "panels/inside/style.css": {"#d93a3a", "#2e9e4a", "#3f6fe0"},  # the channels red, green and blue
     "panels/what_if/style.css": {"#9aa5b1"},                       # the answer before, beside the answer now
     # a box without a colour, words on a box, the dark edge of a line
-    "parts/photo_overlay.js": {"#ffffff", "#000", "#fff", "rgba(0"},
+    "views/photo_overlay.js": {"#ffffff", "#000", "#fff", "rgba(0"},
     # what a module does, as in the figures (inspection/graph/chart.py)
     "parts/graph_view.css": {"#3b82f6", "#94a3b8", "#eab308", "#f43f5e", "#a855f7", "#22c55e", "#06b6d4",
                              "#f97316", "#8a8f98"},

@@ -58,8 +58,11 @@ def export(
 
     The file takes "image" [B, C, H, W], float32, prepared photos, and gives by name "logits" [B, K] before
     softmax or sigmoid, "embedding" [B, D], and "maps.NAME" [B, C, h, w] of each stage that was asked for,
-    all float32; of a network for masks "scores" [B, K, H, W]. A model without classifier has no logits, and
-    one made with `features_only` gives its maps alone. Of an ensemble the members' combined scores.
+    all float32; of a network for masks "scores" [B, K, H, W]; of one for boxes the raw ones, "boxes" [B, N, 4]
+    (left, top, right, bottom in pixels of the input) of every place that it answers for, and their "scores"
+    [B, N, K], 0 to 1: how those that count are chosen among them is told in "boxes" and in the last note. A
+    model without classifier has no logits, and one made with `features_only` gives its maps alone. Of an
+    ensemble the members' combined scores.
     With it go explorer_version, name, licence, task, labels, outputs (what the scores mean), preprocessing
     (input_size, mean, std, interpolation, crop_pct, crop_mode), results, stages and notes: as metadata_props
     of ONNX, each a text or JSON; as explorer.json among the extra files of a .pt2.
@@ -69,7 +72,7 @@ def export(
     (3 % with float16), and the same likeliest class. A file that `export` has written before is replaced; any other stays.
     Raises FileExistsError there, ModuleNotFoundError where a package is missing, DiskError, TypeError for
     what is no model, WeightsError, and ValueError for another ending or precision, an unknown stage, a network that can't
-    leave (detectors; an ensemble whose members see several sizes; what `explorer.optimize` made; what torch's
+    leave (detectors in two stages, as Mask R-CNN; an ensemble whose members see several sizes; what `explorer.optimize` made; what torch's
     exporter does not know), and where the file's numbers are not the network's.
     """
     check_precision(precision)

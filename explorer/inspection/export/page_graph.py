@@ -30,6 +30,7 @@ from explorer.inspection.export.narrowing import check_precision
 from explorer.inspection.export.parts import Leaving, Portable
 from explorer.inspection.export.writing import answers, check, file_of, leaving_torch, reason
 from explorer.inspection.look.model import outputs_of
+from explorer.models.detection.detector import Detector
 from explorer.models.segmentation.segmenter import Segmenter
 
 Questions = list[tuple[dict[str, Tensor], dict[str, Tensor]]]  # (inputs, what comes out), by name
@@ -97,8 +98,9 @@ def _with_heat(
 ) -> tuple[nn.Module | None, Questions, dict[str, Any] | None, str]:
     """(the graph, questions to check it by, the facts of the heat map, "") or (None, [], None, why not)."""
     model, name = leaving.model, leaving.name
-    if isinstance(model, Segmenter):
-        return None, [], None, f"{name} finds masks: its answer already says where."
+    if isinstance(model, Detector | Segmenter):
+        finds = "boxes" if isinstance(model, Detector) else "masks"
+        return None, [], None, f"{name} finds {finds}: its answer already says where."
     if leaving.maps_only or not model.num_classes:
         return None, [], None, f"{name} has no classifier, so there is no class to draw a heat map for."
     if not model.stage_table:

@@ -18,6 +18,8 @@ from explorer.inspection.look.model import as_model, model_name, not_pooled
 from explorer.inspection.segment.segmenting import as_segmenter
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.detection.detector import Detector
+from explorer.models.detection.placing import Placement
+from explorer.models.ensembles.detectors import DetectorEnsemble
 from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.ensembles.fused import FusedModel
 from explorer.models.ensembles.given import is_run, network_of
@@ -39,12 +41,15 @@ class Leaving:
     name:      what it is called
     stages:    the names of those whose maps are results
     maps_only: whether these are all that it gives, as a `features_only` net does
+    sizes:     of a network for boxes or masks: (height, width) of photos that its frame is to hold; () for the
+               one that its weights expect
     """
 
     model: VisionModel
     name: str
     stages: tuple[str, ...]
     maps_only: bool
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 def opened(model: Any, maps: str | Sequence[str] | None) -> Leaving:
@@ -70,9 +75,7 @@ def opened(model: Any, maps: str | Sequence[str] | None) -> Leaving:
 
 def _check_can_leave(network: VisionModel, name: str) -> None:
     if isinstance(network, Detector):
-        raise ValueError(f"{name} finds boxes, and what makes boxes of its raw maps (anchors, and the choice "
-                         "among those that overlap) is no part of an exported file: ask it with "
-                         "explorer.detect.")
+        _check_finds_boxes(network, name)
     if isinstance(network, Segmenter):
         as_segmenter(network)
     if isinstance(network, EnsembleModel | FusedModel) and not network.frames.exact:
@@ -81,6 +84,20 @@ def _check_can_leave(network: VisionModel, name: str) -> None:
     if any(isinstance(part, Packed) for part in modules_in(network)):
         raise ValueError(f"{name} is a copy that explorer.optimize made, whose weights are laid out for this "
                          "processor alone: export the model that it was made of.")
+
+
+def _check_finds_boxes(network: Detector, name: str) -> None:
+    """Raises ValueError for a network whose boxes are not told from fixed places, or that has no classes."""
+    network.check_head()
+    if isinstance(network, DetectorEnsemble):
+        raise ValueError(f"The members of {name} each see the photo in their own way, and an exported file has "
+                         "one input: export each by itself, explorer.export(model.member(0), path).")
+    if network.has_masks or getattr(network, "in_two", False):
+        also = " and draws a mask for each" if network.has_masks else ""
+        raise ValueError(f"{name} first proposes places, then looks at each again{also}: how many there are "
+                         "depends on the photo, and an exported file has one size for all. Ask it with "
+                         "explorer.detect, or export a network that finds boxes in one go, such as "
+                         "retinanet_resnet50_fpn.")
 
 
 def _chosen(network: VisionModel, name: str, maps: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -109,7 +126,8 @@ class Portable(nn.Module):
     """Prepared photos [B, C, H, W] -> {name: Tensor}, in the order in which the file has them.
 
     Of a network for classes or numbers "logits" [B, K], where it has a classifier, and "embedding" [B, D]; of
-    one for masks "scores" [B, K, H, W]; and the map of each stage that is wanted, [B, C, h, w].
+    one for masks "scores" [B, K, H, W]; of one for boxes "boxes" [B, N, 4] and their "scores" [B, N, K]; and
+    the map of each stage that is wanted, [B, C, h, w].
     """
 
     def __init__(self, leaving: Leaving):
@@ -137,6 +155,10 @@ class Portable(nn.Module):
             names = [stage.name for stage in self.model.stage_table]
             first = max(map(names.index, self.wanted)) + 1
             walk(self.model, image, before=before, after=keep, first=first)
+        elif isinstance(self.model, Detector):
+            size = (image.shape[-2], image.shape[-1])
+            raw = self.model.see(image, [Placement(size, size, (1.0, 1.0))] * len(image), keep, before)
+            results = dict(zip(("boxes", "scores"), self.model.decoded(raw, size)))
         else:
             features = walk(self.model, image, before=before, after=keep)
             results = self._answers(features, image)

@@ -19,7 +19,7 @@ from explorer.display.views import SHARED_STYLE, script, sheet, without_notes
 PAGE = Path(__file__).with_name("page")
 MARK = '<meta name="generator" content="explorer.live_page, format 1">'  # by which explorer knows its pages
 #: Views of the notebook that the page hosts, by the name that its scripts know them under.
-VIEWS = {"FlowView": "flow", "AnswersView": "answers"}
+VIEWS = {"FlowView": "flow", "AnswersView": "answers", "OverlayView": "photo_overlay"}
 _EXPORTED = "export default part(render);"
 
 
@@ -90,7 +90,7 @@ def _program() -> str:
 
 
 def _worker() -> str:
-    return "\n".join(without_notes(PAGE / f"{name}.js") for name in ("prepare", "worker"))
+    return "\n".join(without_notes(PAGE / f"{name}.js") for name in ("prepare", "frames", "worker"))
 
 
 def worker_script(module: bytes) -> bytes:

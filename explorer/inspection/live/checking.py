@@ -45,6 +45,18 @@ class Report:
                 "said": self.said}
 
 
+def joined(reports: Sequence[Report], names: Sequence[str]) -> Report:
+    """One report of those of all models in a page, each sentence with the model's name where there are several."""
+    whole = Report(reports[0].limit)
+    for report, name in zip(reports, names):
+        whole.photos += report.photos
+        whole.same_top += report.same_top
+        whole.largest_difference = max(whole.largest_difference, report.largest_difference)
+        whole.largest_map = max(whole.largest_map, report.largest_map)
+        whole.said += [f"{name}: {said}" for said in report.said] if len(reports) > 1 else report.said
+    return whole
+
+
 def check_entry(entry: Entry, photos: Sequence[PagePhoto], precision: str, report: Report) -> list[dict[str, Any]]:
     """What torch says of each photo; into `report`, how far the page's network is from that.
 
@@ -64,13 +76,13 @@ def check_entry(entry: Entry, photos: Sequence[PagePhoto], precision: str, repor
             with evaluating(leaving.model), torch.no_grad():
                 wanted = Portable(leaving)(image)
             found = run({"image": image, **nothing_asked}, names)
-            _compare_maps(wanted, found, report)
+            compare_maps(wanted, found, report)
             expected.append(_compare_answers(entry, photo, found, report))
     _say(entry, report, precision)
     return expected
 
 
-def _compare_maps(wanted: dict[str, Tensor], found: dict[str, Tensor], report: Report) -> None:
+def compare_maps(wanted: dict[str, Tensor], found: dict[str, Tensor], report: Report) -> None:
     for name, values in wanted.items():
         if name.startswith(MAP):
             most = float(values.abs().max()) or 1.0
@@ -98,7 +110,7 @@ def _compare_answers(entry: Entry, photo: PagePhoto, found: dict[str, Tensor], r
                f"“{outputs.labels[top[0][0]]}”" if not same else \
                f"an answer to “{photo.title}” differs by {difference:.2g}, and {report.limit:g} is allowed"
         raise ValueError(f"{entry.leaving.name} would not say in a browser what it says here, so the page was "
-                         f"not written: {what}.{_advice(report)}")
+                         f"not written: {what}.{advice(report)}")
     return {"top": [[int(index), float(value)] for index, value in top]}
 
 
@@ -109,7 +121,7 @@ def _spread(outputs: Outputs, index: int, value: float) -> float:
     return outputs.std[index] if outputs.std else max(1.0, abs(value))
 
 
-def _advice(report: Report) -> str:
+def advice(report: Report) -> str:
     return " Take precision='float32', which keeps the weights as they are." if report.limit > 1e-3 else ""
 
 
@@ -120,7 +132,7 @@ def _say(entry: Entry, report: Report, precision: str) -> None:
         if not report.largest_map <= most:
             raise ValueError(f"{name} would not give in a browser what it gives here, so the page was not "
                              f"written: a map differs by {report.largest_map:.1%} of its largest number."
-                             f"{_advice(report)}")
+                             f"{advice(report)}")
         report.said.append(f"{photos}, prepared as this page does it, went through the network in this page "
                            "and through PyTorch.")
     elif entry.facts["outputs"]["kind"] == "numbers":

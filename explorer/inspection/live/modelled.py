@@ -10,14 +10,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from explorer.display.colours import colour_of, hex_of
 from explorer.inspection.export.parts import MAP, Leaving
+from explorer.inspection.export.places import how_to_go_on
 from explorer.inspection.look.stops import MOST, even, words_of
 from explorer.inspection.receptive.reads import reads_of
+from explorer.inspection.segment.colours import colour_of as colour_of_mask
 from explorer.models.card import count_text, model_card
 from explorer.models.contract import VisionModel
+from explorer.models.detection.detector import Detector
 from explorer.models.ensembles.given import is_run
 from explorer.models.members import parameters_in
 from explorer.models.names import is_model
+from explorer.models.segmentation.segmenter import Segmenter
 from explorer.models.weights.table import mac_count
 
 BILINEAR = Image.Resampling.BILINEAR
@@ -48,9 +53,14 @@ def model_facts(given: Any, leaving: Leaving, graph: bytes, told: Mapping[str, A
         "embedding": told["results"].get("embedding", [0, 0])[-1],
         "stages": _stages(leaving, told),
         "heat": told["heat"], "no_heat": told["no_heat"],
-        "card": [list(row) for row in _card(given, leaving.model, told)], "notes": list(told["notes"]),
-        "bytes": len(graph),
+        "card": [list(row) for row in _card(given, leaving.model, told)], "notes": _notes(told),
+        "bytes": len(graph), **_places(leaving.model, told),
     }
+
+
+def _notes(told: Mapping[str, Any]) -> list[str]:
+    """Without what only those need who go on from raw boxes: the page does that itself."""
+    return [note for note in told["notes"] if "boxes" not in told or note != how_to_go_on(told["boxes"])]
 
 
 @cache
@@ -62,6 +72,17 @@ def rows_first() -> bool:
     picture = Image.fromarray(dice.integers(0, 256, (40, 8), dtype=np.uint8))
     rows, whole = picture.resize((8, 16), BILINEAR), picture.resize((9, 16), BILINEAR)
     return rows.resize((9, 16), BILINEAR).tobytes() == whole.tobytes()
+
+
+def _places(model: VisionModel, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a network for boxes or masks: how boxes are chosen, and a colour for each class; null: not coloured."""
+    labels = told.get("labels", [])
+    if isinstance(model, Detector):
+        return {"boxes": told["boxes"], "colours": [hex_of(colour_of(index)) for index in range(len(labels))]}
+    if isinstance(model, Segmenter):
+        return {"colours": [hex_of(colour_of_mask(index)) if index or labels[0] != "background" else None
+                            for index in range(len(labels))]}
+    return {}
 
 
 def _stages(leaving: Leaving, told: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,14 @@ from explorer.arguments import checked, shown, word, words
 from explorer.files import DiskError, given_path, write_text
 from explorer.inspection.export.formats import OnnxFile
 from explorer.inspection.export.page_graph import page_file
-from explorer.inspection.export.parts import opened
+from explorer.inspection.export.parts import Leaving, opened
 from explorer.inspection.live import runtime as runtimes
 from explorer.inspection.live.assembling import is_ours, page_text, worker_script
-from explorer.inspection.live.checking import LIMITS, Report, check_entry
+from explorer.inspection.live.checking import LIMITS, Report, check_entry, joined
 from explorer.inspection.live.modelled import Entry, model_facts
 from explorer.inspection.live.photos import photos_for
+from explorer.inspection.live.place_checking import check_places
+from explorer.inspection.live.several import models_given, usual_photos
 
 if TYPE_CHECKING:
     from explorer.models.ensembles.given import HasModel
@@ -33,17 +36,18 @@ if TYPE_CHECKING:
 
 @checked(maps=words, precision=word, photos=None)
 def live_page(
-    model: nn.Module | str | HasModel, path: str | os.PathLike, *, photos: Any = None,
+    model: nn.Module | str | HasModel | Sequence[Any], path: str | os.PathLike, *, photos: Any = None,
     maps: str | Sequence[str] = "all", precision: str = "float16", runtime: str | os.PathLike | None = None,
 ) -> Path:
     """Write a page that runs the model in a browser, with what is inside it; gives the page's path.
 
-    model:     an explorer model, a run, or a name, created with its trained weights
+    model:     an explorer model, a run, or a name, created with its trained weights; two of them in a list for
+               their answers side by side
     path:      ends in .html. A page that `live_page` has written before is replaced; any other file stays
     photos:    what to try it with: a photo, a list, a folder, a bundled data set, names of bundled photos;
-               of many 12. Small copies travel in the page, so give none that you would not hand on. None: six
+               of many 12. Small copies travel in the page, so give none that you would not hand on. None: some
                of explorer's own
-    maps:      "all", or names of the stages whose maps can be seen
+    maps:      "all", or names of the stages whose maps can be seen, of the first model where there are two
     precision: of the weights in the page: "float16", half as large, or "float32"
     runtime:   a folder or an archive with npm's package onnxruntime-web 1.30.0; None: from the cache, where it
                is once npm has fetched it (33 MB)
@@ -51,7 +55,8 @@ def live_page(
     The page holds everything: it opens by a double click, offline, and its policy forbids every request.
     Before it is put in its place, each photo is asked as the page will do it: the same likeliest class as
     torch's, and shares within 0.01 (float16) or 0.0001 (float32); the figures stand in the page, which can
-    ask again in the reader's own browser.
+    ask again in the reader's own browser. Of a network for boxes these are the boxes and their scores, of one
+    for masks the share of pixels that differ; it sees all photos in one frame, which holds those in the page.
 
     Raises ValueError for another ending, an unknown stage, a network that can't leave (see
     `explorer.export`), and where the page would not say what the network says; FileExistsError,
@@ -63,18 +68,26 @@ def live_page(
     if precision not in LIMITS:
         raise ValueError(f"precision is {shown(precision)}: expected 'float16' or 'float32'.")
     OnnxFile().prepare()
-    pictures, left_out = photos_for(photos)
-    leaving = opened(model, maps)
-    _check_task(leaving.model, leaving.name)
+    given = models_given(model)
+    leavings = [opened(one, maps if not index else "all") for index, one in enumerate(given)]
+    for leaving in leavings:
+        _check_channels(leaving)
+    pictures, left_out = photos_for(usual_photos(leavings[0]) if photos is None else photos)
     engine = runtimes.runtime_of(runtime)
-    graph, told = page_file(leaving, precision=precision)
-    entries = [Entry(leaving, graph, model_facts(model, leaving, graph, told))]
+    entries = []
+    for one, leaving in zip(given, leavings):
+        leaving = replace(leaving, sizes=tuple((each.picture.height, each.picture.width) for each in pictures))
+        graph, told = page_file(leaving, precision=precision)
+        entries.append(Entry(leaving, graph, model_facts(one, leaving, graph, told)))
 
-    report = Report(LIMITS[precision])
-    expected = [check_entry(entry, pictures, precision, report) for entry in entries]
+    title = " and ".join(leaving.name for leaving in leavings)
+    reports = [Report(LIMITS[precision]) for _ in entries]
+    expected = [check_entry(entry, pictures, precision, report) if entry.facts["task"] == "classify" else
+                check_places(entry, pictures, report) for entry, report in zip(entries, reports)]
+    report = joined(reports, [leaving.name for leaving in leavings])
     report.said += [left_out] if left_out else []
     facts = {
-        "version": __version__, "title": leaving.name, "written": time.strftime("%Y-%m-%d"),
+        "version": __version__, "title": title, "written": time.strftime("%Y-%m-%d"),
         "precision": precision,
         "runtime": {"name": runtimes.NAME, "version": runtimes.VERSION, "licence": runtimes.LICENCE},
         "models": [entry.facts for entry in entries],
@@ -89,7 +102,7 @@ def live_page(
         **{f"vx-model-{index}": (entry.graph, "gzip") for index, entry in enumerate(entries)},
         **{f"vx-photo-{index}": (photo.file, photo.kind) for index, photo in enumerate(pictures)},
     }
-    write_text(target, page_text(leaving.name, facts, blocks, runtimes.licence_text()))
+    write_text(target, page_text(title, facts, blocks, runtimes.licence_text()))
     return target
 
 
@@ -109,12 +122,8 @@ def _check_path(path: Path) -> None:
         raise DiskError(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
 
 
-def _check_task(model: nn.Module, name: str) -> None:
-    task = getattr(model, "task", "")
-    if task != "classification":
-        raise ValueError(f"{name} finds {'boxes' if task == 'detection' else 'masks'}, which a live page "
-                         "can't draw.")
-    channels = getattr(model, "in_chans", 3)
+def _check_channels(leaving: Leaving) -> None:
+    channels = leaving.model.in_chans
     if channels not in (1, 3):
-        raise ValueError(f"{name} reads pictures of {channels} channels, and a browser has photos, of 3: a "
-                         "live page can't show it anything.")
+        raise ValueError(f"{leaving.name} reads pictures of {channels} channels, and a browser has photos, of 3: "
+                         "a live page can't show it anything.")

@@ -20,7 +20,7 @@ from PIL import Image, features
 
 from explorer.data.images import ImageError, load_image
 from explorer.data.photos import collect
-from explorer.data.samples import SamplePhoto, sample_photos
+from explorer.data.samples import WITH_PLACES, SamplePhoto, sample_photos
 
 #: Of explorer's own, in different shapes, of things that ImageNet has classes for.
 CHOSEN = ("cat_chelsea", "dog_beagle", "daisy", "espresso", "school_bus", "banana_pomegranate")
@@ -51,7 +51,7 @@ def photos_for(given: Any) -> tuple[list[PagePhoto], str]:
            Of more than `MOST` as many, evenly spaced
     Raises ImageError, ValueError or TypeError for what holds no photos.
     """
-    own = {photo.name: photo for photo in sample_photos()}
+    own = {photo.name: photo for name in (*WITH_PLACES, "photos") for photo in sample_photos(name)}
     if given is None:
         return [_page_photo(own[name].path, own[name]) for name in CHOSEN], ""
     if isinstance(given, str) and given in own:

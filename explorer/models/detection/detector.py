@@ -57,6 +57,12 @@ class Detector(OverBody):
     max_boxes = 300
     #: Whether it gives a mask for each box too: see `with_masks`.
     has_masks = False
+    #: How a photo comes into what the network sees, for whoever does it without torch: "short side", "top left",
+    #: "letterbox" or "exactly".
+    placing = "short side"
+    #: Where a candidate is cut off: at the "pixels" of the photo's picture, at its "edge", which may lie within
+    #: a pixel, or "nowhere".
+    cut = "pixels"
 
     # --- what a family writes -----------------------------------------------------------------------------
 
@@ -123,6 +129,22 @@ class Detector(OverBody):
         """
         return without_overlaps(found, score_threshold=score_threshold, iou_threshold=iou_threshold,
                                 limit=cls.max_boxes if limit is None else limit)
+
+    def decoded(self, raw: Any, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """(boxes [B, N, 4] xyxy in the network's pixels, scores [B, N, K], 0 to 1) of every place that the
+        network answers for, in the order of `anchor_levels`: nothing is cut off, nothing is left out.
+
+        raw: what `forward_raw` gave for a batch of `size` (height, width). Raises NotImplementedError, with a
+        sentence, for a network whose boxes are not told from fixed places.
+        """
+        raise NotImplementedError("how many boxes it looks at depends on the photo")
+
+    @property
+    def preselection(self) -> tuple[str, int]:
+        """Which boxes become candidates, and how many of them at most: the best pairs of box and class "of a
+        level" or "of all", the best boxes "of a class", or "of a box" its best class (0: all of them).
+        """
+        return "of all", 0
 
     # --- what follows from it -----------------------------------------------------------------------------
 
@@ -245,17 +267,24 @@ class Detector(OverBody):
             raise ValueError("This model has no last layer (num_classes=0), so it finds no boxes: give it "
                              "one with model.reset_classifier(num_classes).")
 
-    def prepare(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Placement]]:
+    def prepare(
+        self, images: Sequence[Tensor], frame: tuple[int, int] | None = None
+    ) -> tuple[Tensor, list[Placement]]:
         """Photos [C, H, W] in 0..1 -> (what the network sees [B, C, H, W], where in it each photo lies).
 
+        frame: (height, width) of what the network sees, whatever the photos are: those that it does not hold
+               become smaller. None: as the photos need it
         Raises TypeError or ValueError for what are no such photos.
         """
         check_photos(images, self.in_chans)
         where, fixed = parameter_place(self), self.only_size
         photos = [photo.to(**where) for photo in images]
         placed = [self.place(photo) if fixed is None else fit_inside(photo, fixed) for photo in photos]
+        if frame is not None:
+            placed = [made if made[1].fits(frame) else fit_inside(photo, frame)
+                      for photo, made in zip(photos, placed)]
         ready = [self.normalise(photo) for photo, _ in placed]
-        return in_one_batch(ready, self.size_multiple, fixed), [place for _, place in placed]
+        return in_one_batch(ready, self.size_multiple, frame or fixed), [place for _, place in placed]
 
     def normalise(self, photo: Tensor) -> Tensor:
         """[C, H, W] in 0..1 -> less the mean, by the standard deviation, as the weights want it."""

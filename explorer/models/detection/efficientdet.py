@@ -87,6 +87,7 @@ class EfficientDet(Detector):
     max_boxes = 100
     #: So many pairs of anchor and class become candidates.
     most_candidates = 5000
+    placing, cut = "top left", "edge"
 
     def __init__(
         self,
@@ -190,6 +191,16 @@ class EfficientDet(Detector):
         return assign(boxes, torch.cat([*levels]))
 
     # --- raw numbers -> boxes -------------------------------------------------------------------
+
+    @property
+    def preselection(self) -> tuple[str, int]:
+        return "of all", self.most_candidates
+
+    def decoded(self, raw: Mapping[str, list[Tensor]], size: Sequence[int]) -> tuple[Tensor, Tensor]:
+        grids = [tuple(level.shape[-2:]) for level in raw["class_maps"]]
+        moves = in_full(self._by_anchor(raw["box_maps"], 4))[..., [1, 0, 3, 2]]
+        boxes = decode(moves, self.anchors(grids, size).to(moves), largest=math.inf)
+        return boxes, self._by_anchor(raw["class_maps"], self.num_classes).sigmoid()
 
     def candidates(
         self, raw: Mapping[str, list[Tensor]], size: Sequence[int], places: Sequence[Placement], *,

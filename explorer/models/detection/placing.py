@@ -30,6 +30,10 @@ class Placement(NamedTuple):
     scale: tuple[float, float]
     corner: tuple[int, int] = (0, 0)
 
+    def fits(self, frame: Sequence[int]) -> bool:
+        """Whether a frame of (height, width) holds the photo's picture."""
+        return self.inside[0] <= frame[0] and self.inside[1] <= frame[1]
+
     def into(self, boxes: Tensor) -> Tensor:
         """Boxes [N, 4] xyxy in the photo's pixels -> in the network's."""
         return boxes * self._four(boxes, *self.scale) + self._four(boxes, *self.corner)

@@ -177,6 +177,15 @@ class RetinaNet(Detector):
 
     # --- raw numbers -> boxes -------------------------------------------------------------------------
 
+    @property
+    def preselection(self) -> tuple[str, int]:
+        return "of a level", self.most_of_a_level
+
+    def decoded(self, raw: Mapping[str, Any], size: Sequence[int]) -> tuple[Tensor, Tensor]:
+        deltas = raw["bbox_regression"]
+        anchors = torch.cat(self.anchors(raw["grids"], size))
+        return decode(deltas, anchors.to(deltas)), raw["cls_logits"].sigmoid()
+
     def candidates(
         self, raw: Mapping[str, Any], size: Sequence[int], places: Sequence[Placement], *,
         score_threshold: float | None = None,

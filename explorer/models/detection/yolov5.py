@@ -159,6 +159,7 @@ class YOLOv5(Detector):
     score_threshold = 0.25
     iou_threshold = 0.45
     max_boxes = 1000
+    placing, cut = "letterbox", "nowhere"
     untrained_because = (
         "YOLOv5 has no weights here: the published files can't be opened without their own code, "
         "which is AGPL-3.0, and so are they. If that licence suits you, save their state dict with "
@@ -209,16 +210,20 @@ class YOLOv5(Detector):
 
     # --- photos -> maps -> raw numbers of each anchor -------------------------------------------
 
-    def prepare(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Placement]]:
+    def prepare(
+        self, images: Sequence[Tensor], frame: tuple[int, int] | None = None
+    ) -> tuple[Tensor, list[Placement]]:
         """Photos [C, H, W] in 0..1 -> (a batch, where in it each photo lies): the long side as
         `config.input_size` has it, in the middle of grey, and the grey no larger than strides need.
         """
         check_photos(images, self.in_chans)
         where = parameter_place(self)
         most = self.config.input_size[1:]
+        if frame is not None:
+            most = tuple(map(min, zip(most, frame)))
         fitted = [fit_inside(photo.to(**where), most)[0] for photo in images]
-        frame = tuple(-(-max(photo.shape[side] for photo in fitted) // self.size_multiple)
-                      * self.size_multiple for side in (-2, -1))
+        frame = frame or tuple(-(-max(photo.shape[side] for photo in fitted) // self.size_multiple)
+                               * self.size_multiple for side in (-2, -1))
         placed = [in_frame(small, photo.shape[-2:], frame, 114 / 255)
                   for small, photo in zip(fitted, images)]
         batch = torch.stack([self.normalise(photo) for photo, _ in placed])
@@ -280,6 +285,14 @@ class YOLOv5(Detector):
                           for anchors, stride in zip(levels, STRIDES)])
 
     # --- raw numbers -> boxes -------------------------------------------------------------------
+
+    @property
+    def preselection(self) -> tuple[str, int]:
+        return "of a box", 0
+
+    def decoded(self, raw: Sequence[Tensor], size: Sequence[int]) -> tuple[Tensor, Tensor]:
+        answers = self.decode(raw)
+        return answers[..., :4], answers[..., 4:5] * answers[..., PLACE:]
 
     def candidates(
         self, raw: Sequence[Tensor], size: Sequence[int], places: Sequence[Placement], *,

@@ -48,6 +48,7 @@ class TorchvisionDetector(Detector):
         self.score_threshold, self.iou_threshold = heads.score_thresh, heads.nms_thresh
         self.max_boxes = heads.detections_per_img
         self.size_multiple = module.transform.size_divisible
+        self.placing = "short side" if module.transform.fixed_size is None else "exactly"
         self.stages = stages_of(module.backbone, self.in_chans)
         self.num_features = self.stages[-1].channels
         self.config = config.with_(num_classes=num_classes)
@@ -220,6 +221,26 @@ class TorchvisionDetector(Detector):
         return [*raw["anchors"].split(counts)]
 
     # --- raw numbers -> boxes -----------------------------------------------------------------------------
+
+    @property
+    def preselection(self) -> tuple[str, int]:
+        if self.in_two:
+            return super().preselection
+        of = "of a class" if isinstance(self.module, detection.ssd.SSD) else "of a level"
+        return of, self.module.topk_candidates
+
+    def decoded(self, raw: Any, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+        if self.in_two:
+            return super().decoded(raw, size)
+        logits, deltas, middles = raw["cls_logits"], raw["bbox_regression"], raw.get("bbox_ctrness")
+        coder, anchors = self.module.box_coder, raw["anchors"]
+        decode = coder.decode_single if middles is None else coder.decode
+        boxes = torch.stack([decode(each, anchors) for each in deltas])
+        if isinstance(self.module, detection.ssd.SSD):
+            nothing, scores = logits.softmax(-1).tensor_split([1], dim=-1)
+            return boxes, scores if self.counts_nothing else torch.cat((torch.zeros_like(nothing), scores), -1)
+        scores = logits.sigmoid()
+        return boxes, scores if middles is None else torch.sqrt(scores * middles.sigmoid())
 
     def candidates(
         self, raw: Any, size: Sequence[int], places: Sequence[Placement], *,

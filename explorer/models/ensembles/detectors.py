@@ -62,7 +62,9 @@ class DetectorEnsemble(Holding, Detector):
             build_options=(("combine", combine), ("names", self.names)),
             members=tuple(model.config.with_(num_classes=model.num_classes) for model in models))
 
-    def prepare(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Placement]]:
+    def prepare(
+        self, images: Sequence[Tensor], frame: tuple[int, int] | None = None
+    ) -> tuple[Tensor, list[Placement]]:
         """Photos [C, H, W] in 0..1 -> (the photos as they are, in one batch; where in it each lies)."""
         check_photos(images, self.in_chans)
         photos = [photo.to(**parameter_place(self)) for photo in images]

@@ -2,7 +2,7 @@
 
 // The weights whose scalar product with the raw scores is the score of one answer.
 function weightsFor({ labels, outputs }, index) {
-  if (outputs === "yes/no") return Float32Array.of(index === 1 ? 1 : -1);
+  if (outputs.kind === "yes/no") return Float32Array.of(index === 1 ? 1 : -1);
   const weights = new Float32Array(labels.length);
   weights[index] = 1;
   return weights;
@@ -19,10 +19,10 @@ function numberText(value) {                             // four digits, as Pyth
 
 // All answers, [{ index, label, share, value }], the likeliest first; numbers as they come, without a share.
 function answersOf({ labels, outputs }, head, result) {
-  if (!head && outputs === "numbers")
+  if (!head && outputs.kind === "numbers")
     return labels.map((label, index) => ({ index, label, share: null, value: numberText(result.shares[index]) }));
   const names = head?.labels ?? labels, shares = head ? head.shares(result.embedding) : result.shares;
-  const [score] = result.logits, order = head ? shares : outputs === "yes/no" ? [-score, score] : result.logits;
+  const [score] = result.logits, order = head ? shares : outputs.kind === "yes/no" ? [-score, score] : result.logits;
   return Array.from(shares, (share, index) => ({ index, label: names[index], share, value: percentOf(share) }))
     .sort((a, b) => order[b.index] - order[a.index] || a.index - b.index);
 }

@@ -3,7 +3,7 @@
 const MEANINGS = {                                       // as explorer.models.outputs says it
   several: () => "Each class has a share of its own (sigmoid): several may be there at once, so the shares don't add up to 100 %.",
   "yes/no": ({ labels: [no, yes] }) => `One score, made the share of “${yes}” by a sigmoid; the rest is that of “${no}”.`,
-  numbers: ({ number_std: std }) => `Numbers that the model works out, not shares of classes${std?.length ? ", in their own unit" : ""}.`,
+  numbers: ({ outputs: { number_std: std } }) => `Numbers that the model works out, not shares of classes${std?.length ? ", in their own unit" : ""}.`,
 };
 const FOUND = 6;                                         // classes that the field shows, at most
 
@@ -32,14 +32,14 @@ function setUpAnswers(app) {
     root.hidden = facing.task !== "classify" || !classes.length;
     if (root.hidden || !app.result) return;
     all = app.answers(app.result);
-    const few = all.length <= 3 || (!learnt && facing.outputs === "numbers");
+    const few = all.length <= 3 || (!learnt && facing.outputs.kind === "numbers");
     count.field.hidden = few;
     rows.list = few ? all : all.slice(0, Number(count.select.value));
-    shown.set("label", learnt ? "What the classes of your own get, likeliest first" : facing.outputs === "numbers"
+    shown.set("label", learnt ? "What the classes of your own get, likeliest first" : facing.outputs.kind === "numbers"
       ? `Numbers that ${facing.name} gives` : `Predictions of ${facing.name}, most likely first`);
     shown.set("_rows", rows.list.map(asRow));
     reword(title, learnt ? "Your classes" : "Answers");
-    reword(meaning, learnt ? "" : MEANINGS[facing.outputs]?.(facing) ?? "");
+    reword(meaning, learnt ? "" : MEANINGS[facing.outputs.kind]?.(facing) ?? "");
     field.hidden = all.length <= rows.list.length;
     find();
   }

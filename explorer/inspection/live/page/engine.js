@@ -60,7 +60,7 @@ function comparedClasses({ top }, { shares }, { outputs: { kind, number_std: std
   const best = top.length ? Math.max(...shares) - shares[top[0][0]] : 0;  // equally likely ones count as the same
   return { same: kind === "numbers" || best <= tie, difference };
 }
-const COMPARED = { classify: comparedClasses };  // by a model's task
+const COMPARED = { classify: comparedClasses, detect: comparedBoxes, segment: comparedMasks };  // by a model's task
 
 async function openEngine(facts, { onProgress = () => {} } = {}) {
   checkBrowser();
@@ -108,8 +108,9 @@ async function openEngine(facts, { onProgress = () => {} } = {}) {
     const rows = [], all = facts.photos.length * facts.models.length;
     for (const [index, model] of facts.models.entries()) {
       for (const [photo, { expected }] of facts.photos.entries()) {
-        const result = await run(index, await photoSource(photo), { maps: false });
-        rows.push({ photo, model: index, ...COMPARED[model.task](expected[index], result, model, facts.report), ms: result.ms });
+        const source = await photoSource(photo), result = await run(index, source, { maps: false });
+        const compared = COMPARED[model.task](expected[index], result, model, facts.report, source);
+        rows.push({ photo, model: index, ...compared, ms: result.ms });
         onShare(rows.length / all, rows.at(-1));
       }
     }

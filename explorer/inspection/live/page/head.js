@@ -8,9 +8,9 @@ function whatItIs({ task, labels, outputs }) {
   if (task === "detect") return `It draws boxes around what it knows: ${counting(labels.length, "class", "classes")}${names}.`;
   if (task === "segment") return `It says of every pixel what it belongs to: ${counting(labels.length, "class", "classes")}${names}.`;
   if (!labels.length) return "It turns a photo into feature maps and a vector, and has no classes of its own.";
-  if (outputs === "numbers") return `It works out ${counting(labels.length, "number")} from a photo${names}.`;
-  if (outputs === "yes/no") return `It answers one question about a photo with yes or no${names}.`;
-  const many = outputs === "several" ? "which of them a photo shows" : "which one a photo most likely shows";
+  if (outputs.kind === "numbers") return `It works out ${counting(labels.length, "number")} from a photo${names}.`;
+  if (outputs.kind === "yes/no") return `It answers one question about a photo with yes or no${names}.`;
+  const many = outputs.kind === "several" ? "which of them a photo shows" : "which one a photo most likely shows";
   return `It knows ${counting(labels.length, "class", "classes")} and says ${many}${names}.`;
 }
 

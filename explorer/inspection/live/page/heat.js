@@ -1,10 +1,10 @@
 // The photo with a heat map over it: where in the photo does the answer come from? And what the network saw of it.
 
-const HEAT_SIDE = 320, PHOTO_SIDE = 1024;                // pixels of the layers' longer sides
+const HEAT_SIDE = 256, PHOTO_SIDE = 1024;                // pixels of the layers' longer sides
 
 function setUpHeat(app) {
   const root = app.area("heat"), head = make("div", "vx-live-bar", root), title = make("h2", "", head);
-  const back = button(head, "likeliest answer", () => app.ask(null), { label: "Heat map for the likeliest answer again" });
+  const back = button(head, "× likeliest again", () => app.ask(null), { label: "Heat map for the likeliest answer again" });
   const stage = make("div", "vx-live-photo-stage", root), photo = make("canvas", "vx-live-layer", stage);
   const heat = make("canvas", "vx-live-layer", stage), crop = make("div", "vx-live-crop", stage), frame = make("div", "vx-live-frame", stage);
   const foot = make("div", "vx-live-foot", root), bar = make("span", "vx-live-colours", foot);
@@ -49,7 +49,9 @@ function setUpHeat(app) {
     const [x, y] = [wide / width, high / height];
     const values = laidOver(map, { wide, high, left: box.left * x, top: box.top * y,
       right: (box.left + box.width) * x, bottom: (box.top + box.height) * y });
-    paintWords(heat, wide, high, Uint32Array.from(values, (value) => table[Math.min(255, Math.floor(255 * value + 0.5))]));
+    const words = new Uint32Array(values.length);
+    for (let i = 0; i < words.length; i++) words[i] = table[Math.min(255, Math.floor(255 * values[i] + 0.5))];
+    paintWords(heat, wide, high, words);
     reword(proof, "It does not say what about that place counts, and a bright place is no proof that the answer would change " +
       "without it. The scale is each map's own: the brightest place is 1 even where nothing matters much." +
       (crop.hidden ? "" : " Outside the dashed line is what the network did not see."));
@@ -82,6 +84,7 @@ function setUpHeat(app) {
     frame.hidden = false;
     return undefined;
   });
+  app.on("class", () => bringInView(root));
   app.on("result", draw);
   app.on("frame", draw);
   root.hidden = true;

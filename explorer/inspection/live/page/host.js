@@ -22,3 +22,8 @@ function hostView(view, el, values, said) {
   const model = hostModel(values, said), close = view.render({ model, el });
   return { set: model.set, get: model.get, close };
 }
+
+// What the reader has asked for, where it would appear below the window's edge, as it does on a phone.
+function bringInView(node) {
+  if (!node.hidden && node.getBoundingClientRect().top > innerHeight - 160) node.scrollIntoView({ block: "start" });
+}

@@ -62,7 +62,9 @@ function setUpPhotos(app) {
     reword(credit, said);
     try {
       const source = await open();
-      if (chosen === one) await app.show(source, title);
+      if (chosen !== one) return;
+      app.wanted = null;                                 // another photo: its own likeliest answer
+      await app.show(source, title);
     } catch (error) {
       app.say(error.message);
     }

@@ -51,6 +51,8 @@ function rangeOf(values) {
   }
   return low > high ? [NaN, NaN] : [low, high];
 }
+// As Python rounds: a half to the even neighbour.
+const roundedEven = (value) => (Math.abs(value % 1) === 0.5 ? 2 * Math.round(value / 2) : Math.round(value));
 // Codes 0..253 from low to high, 255 for what is not finite; all 0 where there is no range.
 function codesOf(values, [low, high]) {
   const half = high / 2 - low / 2, factor = half > 1e-35 ? TOP_CODE / half : 0, codes = new Uint8Array(values.length);
@@ -63,10 +65,9 @@ function codesOf(values, [low, high]) {
 // The colours of those codes: 256 words as an ImageData has them. Magenta is in none of the colour maps.
 function codeColours(name) {
   const table = colourTable(name), colours = new Uint32Array(256).fill(0xffff00ff);
-  for (let code = 0; code <= TOP_CODE; code++) colours[code] = table[roundEven((255 * code) / TOP_CODE)];
+  for (let code = 0; code <= TOP_CODE; code++) colours[code] = table[roundedEven((255 * code) / TOP_CODE)];
   return colours;
 }
-const roundEven = (value) => (Math.abs(value % 1) === 0.5 ? 2 * Math.round(value / 2) : Math.round(value));
 
 // --- pictures -----------------------------------------------------------------------------------------------
 // A picture in 256 colours as the bytes of a BMP: at once, where a canvas would make us wait for a PNG.

@@ -106,7 +106,6 @@ function sizeFor(fit, [high, wide], width, height) {
 // { size: [wide, high] of the resized photo, left, top: where what is read begins in it, fill: what lies around it }
 function planOf({ input_size, crop_pct, crop_mode, mean }, width, height) {
   const [, high, wide] = input_size;
-  if (crop_mode === "contain") return { size: sizeFor("contain", [high, wide], width, height), left: 0, top: 0, fill: null };
   const frame = [Math.floor(high / crop_pct), Math.floor(wide / crop_pct)];
   const fit = { squash: "exact", border: "contain" }[crop_mode] ?? (high === wide ? "short" : "cover");
   const size = sizeFor(fit, frame, width, height);
@@ -135,6 +134,7 @@ const MOST_RESIZED = 100_000_000;  // pixels, as in Python: a long strip would g
 // { data: Float32Array [C, H, W], crop: { left, top, width, height } in the photo's own pixels, resized: [wide, high] }.
 // Where a network reads a border around the photo, the crop reaches outside of it.
 function prepare(source, preprocessing) {
+  if (preprocessing.placing) return framed(source, preprocessing);  // a network for boxes or masks
   const { width, height } = source, { input_size, interpolation, mean, std } = preprocessing;
   const [channels, high, wide] = input_size;
   const { size, left, top, fill } = planOf(preprocessing, width, height);
@@ -146,7 +146,7 @@ function prepare(source, preprocessing) {
     const values = resized(plane, width, height, size[0], size[1], interpolation, preprocessing.rows_first);
     const low = Math.fround(mean[channel]), spread = Math.fround(std[channel]);
     const table = Float32Array.from({ length: 256 }, (_, v) => Math.fround(Math.fround(v / 255) - low) / spread);
-    const start = channel * high * wide, around = fill === null ? 0 : table[fill[channel]];
+    const start = channel * high * wide, around = table[fill[channel]];
     for (let y = 0; y < high; y++) {
       const row = y + top, inside = row >= 0 && row < size[1];
       for (let x = 0; x < wide; x++) {

@@ -239,7 +239,11 @@ function setUpStage(app) {
   new ResizeObserver(() => { if (maps) lay(); }).observe(box);
 
   app.on("model", face);
-  app.on("stage", (name) => { stageField.select.value = name; load(); });
+  app.on("stage", (name) => {
+    stageField.select.value = name;
+    load();
+    if (maps) bringInView(root);
+  });
   app.on("result", load);
   app.on("frame", load);
   side.hidden = true;

@@ -4,7 +4,7 @@ const MOST_STOPS = 5, MAPS_OF_STOP = 4, SIDE_OF_STOP = 56;  // as the notebook h
 
 // At most `most` of the places 0..count-1, evenly spaced, with the first and the last.
 const evenly = (count, most) => Array.from({ length: Math.min(count, most) },
-  (_, i) => (count <= most ? i : roundEven((i * (count - 1)) / (most - 1))));
+  (_, i) => (count <= most ? i : roundedEven((i * (count - 1)) / (most - 1))));
 
 // What the network sees of a source, in the input's size: pixels as an ImageData.
 function seenPixels(source, { left, top, width, height }, [, high, wide]) {
@@ -31,31 +31,36 @@ function stopOf({ name, words, stride, output }, maps, colours) {
   return { stop: { name, words, shape: maps.shape, stride, channels }, pictures, output };
 }
 
-function setUpWay(app) {
-  const root = app.area("flow"), colours = codeColours("viridis");
+// The flow of one model in `root`: face(model) once, draw(model, result, source, title) for each photo.
+function flowInto(root, opened = () => {}) {
+  const colours = codeColours("viridis");
   const view = hostView(FlowView, root, { _stops: {}, _reads: {}, chosen: "", label: "From the photo to the answer" },
-    (message) => { if (message.kind === "open") app.open(message.name); });
+    (message) => { if (message.kind === "open") opened(message.name); });
 
-  function draw() {
-    const { facing, result, source } = app;
+  function draw(facing, result, source, title) {
     if (!result?.maps) return;
     const stages = facing.stages.filter(({ name }) => result.maps[name]);
     const places = evenly(stages.length, MOST_STOPS);
     const stops = places.map((place) => stopOf(stages[place], result.maps[stages[place].name], colours));
     const seen = seenPixels(source, result.crop, facing.preprocessing.input_size);
     view.set("_stops", { ...strung(stops.flatMap(({ pictures }) => pictures)), stops: stops.map(({ stop }) => stop),
-      photo: pictureOfPixels(seen), title: app.title, said: `The network sees ${seen.width} × ${seen.height} pixels`,
+      photo: pictureOfPixels(seen), title, said: `The network sees ${seen.width} × ${seen.height} pixels`,
       note: stops.length < stages.length ? `${stops.length} of ${stages.length} stages; the others: Feature maps.` : "" });
   }
-  function face() {
-    const { facing } = app, known = facing.stages.filter(({ fields }) => fields);
+  function face(facing) {
+    const known = facing.stages.filter(({ fields }) => fields);
     root.hidden = !facing.stages.length;
     view.set("_reads", Object.fromEntries(known.map(({ name, fields }) => [name, fields])));
     view.set("label", `From the photo to the answer: ${facing.name}`);
   }
+  return { draw, face, choose: (name) => view.set("chosen", name) };
+}
+function setUpWay(app) {
+  const flow = flowInto(app.area("flow"), (name) => app.open(name));
+  const draw = () => flow.draw(app.facing, app.result, app.source, app.title), face = () => flow.face(app.facing);
   app.on("model", face);
   app.on("result", draw);
   app.on("frame", draw);
-  app.on("stage", (name) => view.set("chosen", name));
+  app.on("stage", flow.choose);
   face();
 }

@@ -1,0 +1,228 @@
+// What was collected and learnt, taken home: a copy of this page that holds it, or a .zip of class folders, as
+// explorer.finetune(model, "folder") takes them once unpacked.
+
+const LEARNT_FORMAT = 1;
+
+// --- numbers and bytes as text ---------------------------------------------------------------------------------
+function textOfBytes(bytes) {                            // base64
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  return btoa(text);
+}
+const bytesOfText = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+const textOfFloats = (values) => textOfBytes(new Uint8Array(Float32Array.from(values).buffer));
+const floatsOfText = (text) => new Float32Array(bytesOfText(text).buffer);
+// JSON that no browser takes for the end of its block, whatever a class is called.
+const blockText = (data) => JSON.stringify(data).replaceAll("<", "\\u003c");
+
+// --- what was learnt as data, and back ------------------------------------------------------------------------------
+// lesson: { classes: [{ name, photos: [{ name, burst, greys, jpeg, thumb, embeddings: { [model's name]: Float32Array } }] }],
+// head: null or { labels, weights, bias, model, said, table } }
+function packLesson({ classes, head }) {
+  const photo = ({ name, burst, greys, jpeg, thumb, embeddings }) => ({
+    name, burst, greys: textOfBytes(greys), jpeg: textOfBytes(jpeg), thumb: textOfBytes(thumb),
+    embeddings: Object.entries(embeddings).map(([model, values]) => [model, textOfFloats(values)]),
+  });
+  const kept = head && { labels: head.labels, model: head.model, said: head.said, table: head.table,
+    weights: head.weights.map(textOfFloats), bias: textOfFloats(head.bias) };
+  return { format: LEARNT_FORMAT, classes: classes.map((one) => ({ name: one.name, photos: one.photos.map(photo) })), head: kept };
+}
+function unpackLesson(data) {
+  if (data?.format !== LEARNT_FORMAT || !Array.isArray(data.classes)) throw new Error("This page holds classes in a form that it can’t read.");
+  const photo = (one) => ({ name: String(one.name), burst: Number(one.burst), greys: bytesOfText(one.greys), jpeg: bytesOfText(one.jpeg),
+    thumb: bytesOfText(one.thumb), embeddings: Object.fromEntries(one.embeddings.map(([model, text]) => [model, floatsOfText(text)])) });
+  const head = data.head && { ...data.head, weights: data.head.weights.map(floatsOfText), bias: floatsOfText(data.head.bias) };
+  return { classes: data.classes.map((one) => ({ name: String(one.name), photos: one.photos.map(photo) })), head };
+}
+
+// --- the page as it was written ---------------------------------------------------------------------------------
+// Text of a file in pieces: between two of them stands the text of a data block, which is as large as the model and is
+// therefore read when a copy is saved. `page` is the document before any script has changed it.
+function shellOf(page) {
+  const root = page.documentElement.cloneNode(true), mark = `vx-${Math.random().toString(36).slice(2)}-`;
+  const blocks = [...root.querySelectorAll("script[id][type^='application/']")].map((block) => block.id);
+  for (const id of blocks) root.querySelector(`script[id="${id}"]`).textContent = `${mark}${id};`;
+  const pieces = [], text = `<!doctype html>\n${root.outerHTML}\n`;
+  let from = 0;
+  for (const id of blocks) {
+    const at = text.indexOf(`${mark}${id};`, from);
+    pieces.push(text.slice(from, at));
+    from = at + `${mark}${id};`.length;
+  }
+  return { blocks, pieces: [...pieces, text.slice(from)] };
+}
+// The parts of a page's copy, one behind the other, with `learnt` in its block and all else as it was.
+function copyOf({ blocks, pieces }, textOf, learnt) {
+  return pieces.flatMap((piece, k) => (k < blocks.length ? [piece, blocks[k] === "vx-learnt" ? blockText(learnt) : textOf(blocks[k])] : [piece]));
+}
+const PAGE_AS_WRITTEN = typeof document === "undefined" ? null : shellOf(document);
+
+// --- a .zip whose files are stored as they are (PKWARE's APPNOTE 6.3) -----------------------------------------------
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+  for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
+  return n >>> 0;
+});
+function crcOf(bytes) {
+  let crc = 0xffffffff;
+  for (const one of bytes) crc = CRC_TABLE[(crc ^ one) & 255] ^ (crc >>> 8);
+  return (crc ^ 0xffffffff) >>> 0;
+}
+const UTF8_NAMES = 0x0800, ZIP_DAY = 33;                 // 1 January 1980: the copy of tomorrow is the same file
+// files: [{ name: "cup/photo-1.jpg", bytes }] -> the parts of a .zip
+function zipOf(files) {
+  const parts = [], directory = [];
+  let at = 0;
+  for (const { name, bytes } of files) {
+    const path = new TextEncoder().encode(name), crc = crcOf(bytes);
+    const common = (view, from) => {                     // what a file's own header and the directory both say
+      [20, UTF8_NAMES, 0, 0, ZIP_DAY].forEach((value, k) => view.setUint16(from + 2 * k, value, true));
+      [crc, bytes.length, bytes.length].forEach((value, k) => view.setUint32(from + 10 + 4 * k, value, true));
+      view.setUint16(from + 22, path.length, true);
+    };
+    const local = new DataView(new ArrayBuffer(30)), entry = new DataView(new ArrayBuffer(46));
+    local.setUint32(0, 0x04034b50, true);
+    common(local, 4);
+    entry.setUint32(0, 0x02014b50, true);
+    entry.setUint16(4, 20, true);
+    common(entry, 6);
+    entry.setUint32(42, at, true);
+    parts.push(new Uint8Array(local.buffer), path, bytes);
+    directory.push(new Uint8Array(entry.buffer), path);
+    at += 30 + path.length + bytes.length;
+  }
+  const size = directory.reduce((sum, one) => sum + one.length, 0), end = new DataView(new ArrayBuffer(22));
+  end.setUint32(0, 0x06054b50, true);
+  [files.length, files.length].forEach((value, k) => end.setUint16(8 + 2 * k, value, true));
+  [size, at].forEach((value, k) => end.setUint32(12 + 4 * k, value, true));
+  return [...parts, ...directory, new Uint8Array(end.buffer)];
+}
+// The files of a .zip, [{ name, bytes }], packed or stored; throws an Error with a sentence.
+async function filesOfZip(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), files = [];
+  let end = bytes.length - 22;
+  while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end -= 1;
+  if (end < 0) throw new Error("This file is no .zip, or it is cut off.");
+  try {
+    let at = view.getUint32(end + 16, true);
+    for (let left = view.getUint16(end + 10, true); left > 0; left--) {
+      const [how, packed, longName] = [view.getUint16(at + 10, true), view.getUint32(at + 20, true), view.getUint16(at + 28, true)];
+      const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + longName)), local = view.getUint32(at + 42, true);
+      const from = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true), body = bytes.subarray(from, from + packed);
+      if (!name.endsWith("/")) files.push({ name, bytes: how ? await inflated(body) : body });
+      at += 46 + longName + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
+    }
+  } catch {
+    throw new Error("This .zip can’t be read: it is cut off, or packed in a way that this page does not know.");
+  }
+  return files;
+}
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// --- class folders ----------------------------------------------------------------------------------------------
+const RESERVED_NAMES = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;  // Windows has no folders of these names
+const SPLIT_NAMES = /^(train|training|val|valid|validation|test|testing)$/i;
+// A class's name as a folder on any system: no separators or control signs, no dot in front or at the end.
+function folderName(name, taken = []) {
+  let safe = name.normalize("NFC").replace(/[\u0000-\u001f\u007f-\u009f\ud800-\udfff<>:"/\\|?*]/gu, "_").replace(/^[\s._]+|[\s.]+$/g, "").slice(0, 60).trim();
+  if (!safe || RESERVED_NAMES.test(safe) || SPLIT_NAMES.test(safe)) safe = `class ${safe}`.trim();
+  let found = safe;
+  for (let number = 2; taken.some((one) => one.toLowerCase() === found.toLowerCase()); number++) found = `${safe} ${number}`;
+  return found;
+}
+// The photos of a burst are named burst-<n>-<k>, as explorer reads them: they stay together when photos are split.
+function folderFiles(classes) {
+  const taken = [], files = [];
+  for (const { name, photos } of classes) {
+    const folder = folderName(name, taken), frames = new Map();
+    taken.push(folder);
+    photos.forEach(({ burst, jpeg }, n) => {
+      const single = photos.every((other, k) => k === n || other.burst !== burst), number = (frames.get(burst) ?? 0) + 1;
+      frames.set(burst, number);
+      files.push({ name: `${folder}/${single ? `photo-${n + 1}` : `burst-${burst}-${number}`}.jpg`, bytes: jpeg });
+    });
+  }
+  return files;
+}
+const BURST_NAME = /^burst-(\d+)-\d+$/i, PICTURE_NAME = /\.(jpe?g|png|webp|gif|bmp)$/i;
+// [{ name: "my_classes/cup/burst-3-1.jpg", ... }] -> Map of class name -> [{ file, burst: "3" or null }]
+function classesOfFiles(files) {
+  const found = new Map();
+  for (const file of files) {
+    const parts = file.name.split(/[\\/]/).filter(Boolean), name = parts.pop() ?? "", folder = parts.pop();
+    if (!folder || !PICTURE_NAME.test(name) || name.startsWith("._") || parts.includes("__MACOSX") || folder === "__MACOSX") continue;
+    const burst = BURST_NAME.exec(name.replace(PICTURE_NAME, ""))?.[1] ?? null;
+    found.set(folder, [...(found.get(folder) ?? []), { file, burst }]);
+  }
+  return found;
+}
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+
+// --- on the page --------------------------------------------------------------------------------------------------
+function setUpSaving(app) {
+  const { lesson } = app, root = make("div", "vx-saving", app.area("learn")), row = make("div", "vx-class-row", root);
+  const copy = button(row, "Save a copy of this page", () => saveCopy(), { className: "vx-main" });
+  const zip = button(row, "Save the photos (.zip)", () => saveZip()), open = button(row, "Open photos (.zip) …", () => file.click());
+  const file = Object.assign(make("input", "", row), { type: "file", accept: ".zip,application/zip", hidden: true });
+  const note = make("p", "vx-saving-note", root);
+  note.setAttribute("role", "status");
+  copy.title = "One HTML file with this page, your photos and what was learnt: it opens like this one";
+  zip.title = "A folder for each class, for explorer.finetune(model, \"folder\")";
+  const say = (text) => reword(note, text), photos = () => lesson.classes.reduce((sum, one) => sum + one.photos.length, 0);
+
+  async function saveCopy() {
+    await lesson.settled();
+    const name = `${folderName(app.facts.title)}-with-my-classes.html`, learnt = packLesson(lesson);
+    const parts = copyOf(PAGE_AS_WRITTEN, (id) => document.getElementById(id).textContent, learnt), page = new Blob(parts, { type: "text/html" });
+    saveFile(root, page, { name, mime: "text/html" });
+    say(`${name}: ${megabytes(page.size)}, with ${counted(photos(), "photo")} of ${counted(lesson.classes.length, "class", "classes")}. Open it like this page; anybody you give it to sees the photos.`);
+  }
+  async function saveZip() {
+    await lesson.settled();
+    const files = folderFiles(lesson.classes), data = new Blob(zipOf(files), { type: "application/zip" });
+    saveFile(root, data, { name: "my_classes.zip", mime: "application/zip" });
+    say(`my_classes.zip: ${megabytes(data.size)}, ${counted(files.length, "photo")}. Unpacked, it is a folder for explorer.finetune(model, "my_classes").`);
+  }
+  async function openZip(chosen) {
+    try {
+      const found = classesOfFiles(await filesOfZip(new Uint8Array(await chosen.arrayBuffer())));
+      if (!found.size) return say("This .zip holds no folder with photos: it needs a folder for each class.");
+      for (const [name, all] of [...found].slice(0, MOST_CLASSES)) {
+        const one = lesson.classes.find((each) => each.name === name) ?? lesson.add(name), bursts = new Map();
+        lesson.changed();
+        const pictures = all.map(({ file: { name: path, bytes }, burst }) => {
+          if (burst && !bursts.has(burst)) bursts.set(burst, lesson.newBurst());
+          return Object.assign(new Blob([bytes]), { name: path, burst: bursts.get(burst) });
+        });
+        await lesson.acts.addFiles(one, pictures);
+      }
+      return say(`${counted(found.size, "class", "classes")} came from ${chosen.name}.`);
+    } catch (error) {
+      return say(error.message);
+    }
+  }
+  file.onchange = () => { const [chosen] = file.files; file.value = ""; if (chosen) openZip(chosen); };
+  const draw = () => {
+    root.hidden = !(app.facing.embedding > 0);
+    copy.hidden = zip.hidden = !photos();
+  };
+  app.on("lesson", draw);
+  app.on("model", draw);
+  draw();
+
+  const kept = JSON.parse(document.getElementById("vx-learnt")?.textContent || "null");
+  if (!kept) return;
+  try {
+    const { classes, head } = unpackLesson(kept);
+    for (const one of classes) {
+      lesson.add(one.name).photos = one.photos;
+      lesson.bursts = Math.max(lesson.bursts, ...one.photos.map(({ burst }) => burst));
+    }
+    lesson.changed();
+    if (head) lesson.takeHead(head);
+  } catch (error) {
+    say(`What was saved with this page can’t be read: ${error.message}`);
+  }
+}
