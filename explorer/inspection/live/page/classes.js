@@ -25,7 +25,9 @@ function setUpAnswers(app) {
   let all = [];
 
   function pick(answer) {
-    if (answer) app.ask(app.wanted === answer.index ? null : answer.index);
+    if (!answer) return;
+    app.ask(app.wanted === answer.index ? null : answer.index);
+    bringInView(app.area("heat"));
   }
   function draw() {
     const { facing, head: learnt } = app, classes = learnt?.labels ?? facing.labels;

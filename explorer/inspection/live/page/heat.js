@@ -1,6 +1,11 @@
 // The photo with a heat map over it: where in the photo does the answer come from? And what the network saw of it.
 
 const HEAT_SIDE = 256, PHOTO_SIDE = 1024;                // pixels of the layers' longer sides
+// What the score of a class is that was learnt in the page.
+const ASKED = {
+  linear: "The score is that of the layer that was learnt here.",
+  knn: "The nearest photos have no score with a gradient: it is drawn for the way from the other classes' photos to those of this one.",
+};
 
 function setUpHeat(app) {
   const root = app.area("heat"), head = make("div", "vx-live-bar", root), title = make("h2", "", head);
@@ -55,16 +60,14 @@ function setUpHeat(app) {
     reword(proof, "It does not say what about that place counts, and a bright place is no proof that the answer would change " +
       "without it. The scale is each map's own: the brightest place is 1 even where nothing matters much." +
       (crop.hidden ? "" : " Outside the dashed line is what the network did not see."));
-    reword(said, facing.heat?.said ?? "");
   }
   function words({ facing, result, wanted, head: learnt }) {
     const answers = facing.task === "classify" ? app.answers(result) : [];
     const about = wanted === null ? answers[0] : answers.find(({ index }) => index === wanted);
     back.hidden = wanted === null || !result.heat;
+    reword(said, result.heat ? `${facing.heat?.said ?? ""} ${ASKED[learnt?.kind] ?? ""}` : facing.no_heat || "");
     if (result.heat) return reword(title, about ? `Where “${about.label}” (${about.value}) comes from` : "Heat map");
-    reword(title, "The photo");
-    return reword(said, learnt?.kind === "knn" ? "The nearest photos give an answer without weights, so it has no heat map: learn a head."
-      : facing.no_heat || "");
+    return reword(title, "The photo");
   }
   function draw() {
     root.hidden = !app.result || (app.facing.task !== "classify" && !app.result.heat);
@@ -84,7 +87,6 @@ function setUpHeat(app) {
     frame.hidden = false;
     return undefined;
   });
-  app.on("class", () => bringInView(root));
   app.on("result", draw);
   app.on("frame", draw);
   root.hidden = true;

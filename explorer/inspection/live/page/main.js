@@ -72,7 +72,7 @@ function makeApp(facts) {
       app.emit("stage", name);
     },
     useModel(index) {
-      Object.assign(app, { model: index, wanted: null, head: null });
+      Object.assign(app, { model: index, wanted: null, head: null, result: null });  // it is the other model's
       app.emit("model", index);
       return app.again();
     },

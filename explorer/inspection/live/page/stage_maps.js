@@ -239,11 +239,7 @@ function setUpStage(app) {
   new ResizeObserver(() => { if (maps) lay(); }).observe(box);
 
   app.on("model", face);
-  app.on("stage", (name) => {
-    stageField.select.value = name;
-    load();
-    if (maps) bringInView(root);
-  });
+  app.on("stage", (name) => { stageField.select.value = name; load(); });
   app.on("result", load);
   app.on("frame", load);
   side.hidden = true;

@@ -56,7 +56,7 @@ function flowInto(root, opened = () => {}) {
   return { draw, face, choose: (name) => view.set("chosen", name) };
 }
 function setUpWay(app) {
-  const flow = flowInto(app.area("flow"), (name) => app.open(name));
+  const flow = flowInto(app.area("flow"), (name) => { app.open(name); bringInView(app.area("stage")); });
   const draw = () => flow.draw(app.facing, app.result, app.source, app.title), face = () => flow.face(app.facing);
   app.on("model", face);
   app.on("result", draw);
