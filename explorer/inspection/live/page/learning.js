@@ -138,22 +138,26 @@ const linearHead = (labels, { weights, bias }) => ({ labels, weights, bias, kind
 
 // --- the nearest photos -----------------------------------------------------------------------------------------
 const lengthOf = (values) => Math.sqrt(dot(values, values)) || 1;
+const UNITS = new WeakMap();                             // embedding -> the same of length 1, once: the classes grow photo by photo
+function unitOf(embedding) {
+  const length = lengthOf(embedding);
+  if (!UNITS.has(embedding)) UNITS.set(embedding, Float32Array.from(embedding, (value) => value / length));
+  return UNITS.get(embedding);
+}
 // How many photos are asked: so few that the smallest class can still have the most of them.
 const nearestCount = (counts) => Math.max(1, Math.min(NEAREST, 2 * Math.min(...counts) - 1));
 // Each class's share of the k nearest photos (by the cosine of their embeddings). A heat map asks for what speaks for a
 // class: weights[k] is its photos' mean less that of all others', each of length 1.
 function nearestHead(labels, embeddings, targets) {
-  const units = embeddings.map((one) => { const length = lengthOf(one); return Float32Array.from(one, (value) => value / length); });
-  const counts = labels.map((_, k) => targets.filter((one) => one === k).length), asked = nearestCount(counts);
-  const meanOf = (some) => {
-    const mean = new Float32Array(units[0].length);
-    for (const one of some) for (let d = 0; d < mean.length; d++) mean[d] += one[d] / some.length;
-    return mean;
-  };
-  const weights = labels.map((_, k) => {
-    const own = meanOf(units.filter((_, n) => targets[n] === k)), others = meanOf(units.filter((_, n) => targets[n] !== k));
-    return own.map((value, d) => value - others[d]);
+  const units = embeddings.map(unitOf), counts = new Array(labels.length).fill(0), size = units[0].length;
+  const sums = labels.map(() => new Float64Array(size)), total = new Float64Array(size);
+  units.forEach((one, n) => {
+    const sum = sums[targets[n]];
+    counts[targets[n]] += 1;
+    for (let d = 0; d < size; d++) { sum[d] += one[d]; total[d] += one[d]; }
   });
+  const asked = nearestCount(counts);
+  const weights = sums.map((sum, k) => Float32Array.from(sum, (value, d) => value / counts[k] - (total[d] - value) / (units.length - counts[k])));
   function nearest(embedding) {                          // the numbers of the photos, nearest first
     const length = lengthOf(embedding), near = units.map((one) => dot(one, embedding) / length);
     return units.map((_, n) => n).sort((a, b) => near[b] - near[a]).slice(0, asked);

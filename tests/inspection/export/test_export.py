@@ -221,13 +221,11 @@ def test_a_network_for_masks(tmp_path):
     assert_same(run(path, photos)["scores"], model.eval()(photos))
     told = facts_of(path)
     assert (told["task"], told["labels"]) == ("segmentation", ["ground", "cat"])
-    assert told["preprocessing"]["crop_mode"] == "contain"
+    assert told["preprocessing"]["crop_mode"] == "whole"
+    assert (told["preprocessing"]["short"], told["preprocessing"]["placing"]) == (64, "resized")
 
 
 def test_what_can_not_leave_says_why(model, tmp_path):
-    detector = explorer.create_model("retinanet", backbone="resnet18", num_classes=2, img_size=64)
-    with pytest.raises(ValueError, match=r"finds boxes.*explorer\.detect"):
-        explorer.export(detector, tmp_path / "boxes.onnx")
     with pytest.raises(ValueError, match=r"explorer\.optimize made"):
         explorer.export(explorer.optimize(model), tmp_path / "fast.onnx")
     assert list(tmp_path.iterdir()) == []
