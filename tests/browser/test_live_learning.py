@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from tests.browser.server import CHROMIUM_ARGS, find_chromium
 from tests.inspection.small_models import RedNet
 
 HOSTILE = "</script><img src=x onerror=window.hacked=1>"
@@ -29,6 +30,7 @@ CAMERA = """
   navigator.mediaDevices.getUserMedia = async () => { window.stream = canvas.captureStream(20); return window.stream; };
 """
 LIT = "() => window.stream.getTracks().filter((one) => one.readyState === 'live').length"
+RULES = {"runOnly": ["wcag2a", "wcag2aa"], "resultTypes": ["violations", "incomplete", "passes"]}
 BLOCK = re.compile(r"<script[^>]*>.*?</script>", re.DOTALL)
 
 
@@ -60,7 +62,7 @@ def turned_to(page, expect, colour, place, answer):
 
 def collected(page, expect, number, more):
     """So many photos more for that class, by its digit."""
-    photos = page.locator(".vx-class").nth(number - 1).locator(".vx-class-thumbs li")
+    photos = page.locator(".vx-class").nth(number - 1).locator(".vx-class-thumbs > *")
     before = photos.count()
     page.keyboard.down(str(number))
     expect(photos.nth(before + more - 1)).to_be_visible()
@@ -127,16 +129,32 @@ def test_two_classes_are_collected_learnt_told_apart_and_taken_home(page, page_f
     assert asked == [page_file.as_uri(), (tmp_path / "copy.html").as_uri()]
 
 
-def test_the_camera_follows_freezes_and_is_off_when_nobody_looks(page, page_file, expect):
+@pytest.fixture
+def filmed(browser, tmp_path):
+    """A page whose camera plays a film of ours: red, and nothing else."""
+    from tests.browser.conftest import fresh_page
+
+    film = tmp_path / "red.y4m"                              # YUV4MPEG2: luma, then two chromas of half the size
+    picture = b"".join(bytes([value]) * count for value, count in ((81, 320 * 240), (90, 160 * 120), (240, 160 * 120)))
+    film.write_bytes(b"YUV4MPEG2 W320 H240 F20:1 Ip A1:1 C420mpeg2\n" + (b"FRAME\n" + picture) * 4)
+    args = [*CHROMIUM_ARGS, f"--use-file-for-fake-video-capture={film}"]
+    other = browser.browser_type.launch(executable_path=find_chromium(), headless=True, args=args)
+    with fresh_page(other) as page:
+        yield page
+    other.close()
+
+
+def test_the_camera_answers_freezes_and_is_off_when_nobody_looks(filmed, page_file, expect):
+    page = filmed
     opened(page, page_file, expect)
     camera = page.locator(".vx-cam")
     page.evaluate("""() => {
+        window.denied = true;
         const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
         navigator.mediaDevices.getUserMedia = async (wanted) => {
             if (window.denied) throw new DOMException('no', 'NotAllowedError');
             return window.stream = await real(wanted);
         };
-        window.denied = true;
     }""")
     page.get_by_role("button", name="Start the camera").click()
     expect(camera).to_contain_text("This page may not use the camera.")
@@ -145,6 +163,7 @@ def test_the_camera_follows_freezes_and_is_off_when_nobody_looks(page, page_file
     expect(page.get_by_role("button", name="Freeze")).to_be_focused()       # the keyboard stays with the camera
     page.wait_for_function("() => Number(document.querySelector('.vx-cam').dataset.frames) > 2")
     expect(camera).to_contain_text("ms a pass")
+    expect(page.locator(".vx-answer").first).to_contain_text("red")
     page.get_by_role("button", name="Freeze").click()
     expect(camera).to_have_attribute("data-state", "off")
     expect(page.locator(".vx-flow-photo")).to_contain_text("a frame of the camera")
@@ -156,3 +175,61 @@ def test_the_camera_follows_freezes_and_is_off_when_nobody_looks(page, page_file
     }""")
     expect(camera).to_contain_text("the page was out of sight")
     assert page.evaluate(LIT) == 0 and page.js_errors == []
+
+
+def test_photos_come_from_files_the_photo_in_front_and_a_zip_and_can_come_back(page, page_file, expect, tmp_path):
+    def picture(name, colour):
+        from PIL import Image
+
+        Image.new("RGB", (70, 90), colour).save(tmp_path / name)
+        return tmp_path / name
+
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    blue, dark = picture("a.png", (10, 10, 250)), picture("b.jpg", (10, 10, 120))
+    opened(page, page_file, expect)
+    note, counts = page.locator(".vx-collect-note"), page.locator(".vx-class-count")
+    page.get_by_label("Name of a new class").fill("blue")
+    page.get_by_role("button", name="Add a class").click()
+    page.get_by_role("button", name="Add a class").click()              # a name of its own
+    expect(page.get_by_label("Name of class 2")).to_have_value("class 2")
+    card = page.locator(".vx-class").first
+    card.locator("input[type=file]").set_input_files([blue, tmp_path / "broken.png", dark])
+    expect(note).to_contain_text("2 photos came to “blue”. “broken.png” is no picture")
+    page.get_by_role("button", name="Add the photo in front to class 2").click()
+    expect(page.locator(".vx-answer").first).to_contain_text("class 2")  # the nearest photo is this very one
+    page.get_by_label("Name of class 2").fill("fire")
+    page.get_by_label("Name of class 2").press("Enter")
+    expect(page.locator(".vx-answer").first).to_contain_text("fire")
+    photo = card.locator(".vx-class-thumbs > *").first
+    photo.focus()
+    photo.press("ArrowRight")
+    expect(page.get_by_role("button", name="Remove photo 2 of blue")).to_be_focused()
+    page.keyboard.press("Delete")
+    expect(counts.first).to_have_text("1 photo")
+    page.get_by_role("button", name="Undo").click()
+    expect(counts.first).to_have_text("2 photos")
+    page.get_by_role("button", name="Delete the class fire").click()
+    expect(page.locator(".vx-class")).to_have_count(1)
+    expect(page.locator(".vx-answer").first).to_contain_text("red")      # the model's own class
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_label("Name of class 2")).to_have_value("fire")
+    drop = """(card) => {
+        const data = new DataTransfer();
+        data.items.add(new File(['no picture'], 'notes.png', { type: 'image/png' }));
+        card.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+    }"""
+    card.evaluate(drop)
+    expect(note).to_contain_text("“notes.png” is no picture")
+    with zipfile.ZipFile(tmp_path / "more.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.write(dark, "mine/blue/burst-4-1.jpg")
+        packed.write(blue, "mine/<b>new/x.png")
+    page.locator(".vx-saving input[type=file]").set_input_files(tmp_path / "more.zip")
+    expect(page.get_by_label("Name of class 3")).to_have_value("<b>new")
+    expect(page.locator(".vx-saving-note")).to_contain_text("2 classes came from more.zip.")
+    assert counts.all_inner_texts() == ["3 photos", "1 photo", "1 photo"] and page.js_errors == []
+    for width in (400, 700, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page, {"include": [["#vx-area-learn"]]}, RULES).response
+    assert [rule["id"] for rule in (*found["violations"], *found["incomplete"])] == [] and len(found["passes"]) > 8

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.inspection.live.page_scripts import PAGE, run_script
+from explorer.inspection.live.assembling import PAGE
+from tests.inspection.live.page_scripts import run_script
 
 TRAIN = """
     const embeddings = given.x.map((row) => Float32Array.from(row));

@@ -5,7 +5,7 @@ function setUpCard(app) {
   const { facts } = app;
 
   function draw() {
-    const { card, notes, title, name } = app.facing;
+    const { card, title, name } = app.facing;
     about.replaceChildren();
     make("h2", "", about, `About ${title || name}`);
     const list = make("dl", "", about);
@@ -13,7 +13,6 @@ function setUpCard(app) {
       make("dt", "", list, label);
       make("dd", "", list, text);
     }
-    for (const note of notes) make("p", "vx-live-note", about, note);
   }
   function drawProof() {
     const { report, runtime, photos, written, version, precision } = facts;

@@ -24,17 +24,22 @@ function classCard(app, list, one, acts) {
   const front = button(row, "Add the photo", () => acts.addFront(one)), choose = button(row, "Choose photos …", () => files.click());
   const files = Object.assign(make("input", "", row), { type: "file", accept: "image/*", multiple: true, hidden: true });
   files.onchange = () => { acts.addFiles(one, [...files.files]); files.value = ""; };
-  const thumbs = make("ol", "vx-class-thumbs", item), shown = new Map();
+  const thumbs = make("div", "vx-class-thumbs", item), shown = new Map();
+  thumbs.setAttribute("role", "group");
   walkOptions(thumbs, (index) => acts.removePhoto(one, index));
   thumbs.addEventListener("keydown", (event) => {
     const index = [...thumbs.children].indexOf(event.target);
     if (index >= 0 && ["Delete", "Backspace"].includes(event.key)) { event.preventDefault(); acts.removePhoto(one, index); }
   });
-  item.ondragover = (event) => { event.preventDefault(); item.dataset.over = "true"; };
+  item.ondragover = (event) => {                         // it is for this class, and no new photo of the page
+    event.preventDefault();
+    event.stopPropagation();
+    delete app.area("photos").dataset.over;
+    item.dataset.over = "true";
+  };
   item.ondragleave = (event) => { if (!item.contains(event.relatedTarget)) delete item.dataset.over; };
   item.ondrop = (event) => {
     event.preventDefault();
-    event.stopPropagation();                             // the page's own photo is another place
     delete item.dataset.over;
     acts.addFiles(one, [...event.dataTransfer.files]);
   };
@@ -42,8 +47,8 @@ function classCard(app, list, one, acts) {
     for (const [photo, { node, url }] of shown) if (!one.photos.includes(photo)) { URL.revokeObjectURL(url); node.remove(); shown.delete(photo); }
     one.photos.forEach((photo, index) => {
       if (!shown.has(photo)) {
-        const node = make("li", "", null), image = make("img", "", node), url = urlOf(photo.thumb, "image/jpeg");
-        image.alt = "";                                  // the button that takes it away has words
+        const node = make("div", "", null), image = make("img", "", node), url = urlOf(photo.thumb, "image/jpeg");
+        image.alt = "";                                  // the button around it has words
         Object.assign(image, { src: url, draggable: false });
         node.setAttribute("role", "button");
         node.tabIndex = thumbs.querySelector('[tabindex="0"]') ? -1 : 0;

@@ -79,7 +79,8 @@ async function embedMissing(app) {
     if (app.model !== model) return;
     photo.embeddings[model] = (await app.engine.run(model, source, { maps: false })).embedding;
   }
-  if (missing.length) lesson.say("");
+  if (!missing.length) return;
+  lesson.say("");
   lesson.changed();
 }
 
@@ -95,8 +96,8 @@ function setUpCollect(app) {
   name.onkeydown = (event) => { if (event.key === "Enter") addClass(); };
   const noteRow = make("div", "vx-class-row", body), note = make("p", "vx-collect-note", noteRow), undo = button(noteRow, "Undo", () => takeBack());
   note.setAttribute("role", "status");
-  const warnings = make("ul", "vx-collect-warnings", body);
-  warnings.setAttribute("role", "status");
+  const warning = make("div", "", body), warnings = make("ul", "vx-collect-warnings", warning);
+  warning.setAttribute("role", "status");
   let back = null, seen = {};                            // seen: the last picture that was answered
 
   const say = lesson.say = (text, undoing = null) => { reword(note, text); back = undoing; undo.hidden = !back; };
@@ -218,11 +219,11 @@ function setUpCollect(app) {
     if (lesson.classes.some((one) => one.held)) return;  // warnings wait for the end of a hold
     const said = warningsOf(lesson.classes), now = [...warnings.children].map((item) => item.textContent);
     if (said.join("\n") !== now.join("\n")) { warnings.replaceChildren(); for (const text of said) make("li", "", warnings, text); }
-    warnings.hidden = !said.length;
+    warning.hidden = !said.length;
   }
   app.on("lesson", draw);
   app.on("meter", (shares) => { for (const [one, card] of cards) card.meter(shares?.get(one.id) ?? (shares ? 0 : null)); });
-  app.on("model", () => embedMissing(app).catch((error) => say(error.message)));
+  app.on("model", () => { draw(); embedMissing(app).catch((error) => say(error.message)); });
   say("");
   draw();
 }

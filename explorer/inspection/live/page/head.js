@@ -18,7 +18,7 @@ function setUpHead(app) {
   const head = document.getElementById("vx-live-head"), line = make("div", "vx-live-title", head);
   const title = make("h1", "", line), status = make("span", "vx-live-status", line);
   const theme = button(line, "", () => show(!dark()), { className: "vx-live-theme" });
-  const said = make("p", "vx-live-lead", head);
+  const said = make("p", "vx-live-lead", head), notes = make("div", "", head);
   const night = matchMedia("(prefers-color-scheme: dark)");
   let chosen = null;                                     // what the reader asked for; null: as the system
   const dark = () => chosen ?? night.matches;
@@ -37,6 +37,7 @@ function setUpHead(app) {
     title.textContent = own || model;
     said.textContent = `A neural network that runs in this page. ${whatItIs(app.facing)} ` +
       "Your photos stay on this computer: the page can reach no network.";
+    notes.replaceChildren(...app.facing.notes.map((note) => make("p", "vx-live-note", null, note)));
   }
   const time = ({ ms }) => reword(status, Number.isFinite(ms) ? `${Math.round(ms)} ms a pass` : "");
   app.on("model", name);

@@ -212,16 +212,20 @@ function setUpSaving(app) {
   app.on("model", draw);
   draw();
 
-  const kept = JSON.parse(document.getElementById("vx-learnt")?.textContent || "null");
-  if (!kept) return;
+  // What this page was saved with. Embeddings that are none of its models' are made anew.
   try {
-    const { classes, head } = unpackLesson(kept);
-    for (const one of classes) {
-      lesson.add(one.name).photos = one.photos;
-      lesson.bursts = Math.max(lesson.bursts, ...one.photos.map(({ burst }) => burst));
+    const kept = factsIn("vx-learnt");
+    if (!kept) return;
+    const { classes, head } = unpackLesson(kept), sizes = app.facts.models.map(({ embedding }) => embedding);
+    for (const { name, photos: all } of classes) {
+      for (const { embeddings } of all)
+        for (const [model, { length }] of Object.entries(embeddings)) if (length !== sizes[model]) delete embeddings[model];
+      lesson.add(name).photos = all;
+      lesson.bursts = all.reduce((most, { burst }) => Math.max(most, burst), lesson.bursts);
     }
     lesson.changed();
     if (head) lesson.takeHead(head);
+    embedMissing(app).catch((error) => say(error.message));
   } catch (error) {
     say(`What was saved with this page can’t be read: ${error.message}`);
   }

@@ -37,6 +37,7 @@ function setUpTeaching(app) {
   const wrong = make("div", "vx-class-row vx-teach-wrong", root), asked = make("span", "", wrong, "Is the answer wrong? This picture shows");
   const fixes = make("span", "vx-class-row", wrong);
   let mode = "own", chosen = false, nearest = null, linear = null, busy = false, last = null, later = 0;
+  const learnt = new Map();                              // model -> what was learnt on its embeddings
 
   // --- who answers ------------------------------------------------------------------------------------------------
   function nearestNow() {                                // null where fewer than two classes have photos
@@ -65,7 +66,7 @@ function setUpTeaching(app) {
     }
     if (linear) linear.labels = linear.ids.map((id) => lesson.classes.find((one) => one.id === id).name);
     if (mode === "linear" && !linear) use("knn");
-    else if (mode === "own" && nearest && !chosen) use("knn");
+    else if (mode === "own" && nearest && !chosen) use(linear ? "linear" : "knn");
     else if (mode === "knn" && !same) use("knn");
     else draw();
     meter();
@@ -97,15 +98,16 @@ function setUpTeaching(app) {
     const labels = ready.map(({ name }) => name), ids = ready.map(({ id }) => id), stopped = () => app.model !== model || !all(ids);
     const what = `${counted(embeddings.length, "photo")} of ${labels.length} classes`;
     reword(note, `Learning from ${what} …`);
-    const started = performance.now(), learnt = await trainHead(embeddings, targets, labels.length, { stopped });
-    if (!learnt) return;
+    const started = performance.now(), found = await trainHead(embeddings, targets, labels.length, { stopped });
+    if (!found) return;
     const seconds = (performance.now() - started) / 1000;
-    linear = lesson.head = Object.assign(linearHead(labels, learnt), { ids, model, version, said: "", table: null });
+    linear = lesson.head = Object.assign(linearHead(labels, found), { ids, model, version, said: "", table: null });
+    learnt.set(model, linear);
     reword(note, `Learnt from ${what} in ${seconds < 0.1 ? "less than 0.1" : seconds.toFixed(1)} s.`);
     use("linear");
-    const made = linear, split = splitByBursts(ready), found = split.parts ? await judged(embeddings, targets, labels.length, split, { stopped }) : null;
+    const made = linear, split = splitByBursts(ready), judgement = split.parts ? await judged(embeddings, targets, labels.length, split, { stopped }) : null;
     if (linear !== made) return;                         // another model, or a class is gone
-    Object.assign(linear, found ? { said: judgedWords(found, labels), table: found.table } : { said: split.why });
+    Object.assign(linear, judgement ? { said: judgedWords(judgement, labels), table: judgement.table } : { said: split.why });
     showScore();
   }
   function showScore() {
@@ -141,18 +143,20 @@ function setUpTeaching(app) {
   for (const event of ["result", "frame"]) app.on(event, (result) => { last = result; wrong.hidden = mode === "own"; meter(); });
   app.on("head", (head) => { if (!head && mode !== "own") use("own"); else meter(); });
   app.on("model", () => {
-    [mode, nearest, linear, last] = ["own", null, null, null];
-    lesson.head = null;
+    [mode, chosen, nearest, last] = ["own", false, null, null];
+    linear = lesson.head = learnt.get(app.model) ?? null;
     reword(note, "");
     showScore();
-    draw();
+    renew();
   });
   app.on("lesson", renew);
   // A head that a saved page holds: of the classes with these names, for the model that it was learnt on.
   lesson.takeHead = (head) => {
     const ids = head.labels.map((label) => lesson.classes.find((one) => one.name === label)?.id);
-    if (head.model !== app.model || ids.includes(undefined)) return;
+    const whole = [...head.weights, head.bias].every(({ length }, k) => length === (k < ids.length ? app.facing.embedding : ids.length));
+    if (head.model !== app.model || ids.includes(undefined) || !whole) return;
     linear = lesson.head = Object.assign(linearHead(head.labels, head), { ids, model: head.model, version: lesson.version, said: head.said, table: head.table });
+    learnt.set(head.model, linear);
     reword(note, "This page was saved with what was learnt in it.");
     use("linear");
     showScore();
