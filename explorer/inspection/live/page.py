@@ -21,7 +21,7 @@ from explorer.arguments import checked, shown, word, words
 from explorer.files import DiskError, given_path, write_text
 from explorer.inspection.export.formats import OnnxFile
 from explorer.inspection.export.page_graph import page_file
-from explorer.inspection.export.parts import opened
+from explorer.inspection.export.parts import Leaving, opened
 from explorer.inspection.live import runtime as runtimes
 from explorer.inspection.live.assembling import is_ours, page_text, worker_script
 from explorer.inspection.live.checking import LIMITS, Report, check_entry, joined
@@ -70,6 +70,8 @@ def live_page(
     OnnxFile().prepare()
     given = models_given(model)
     leavings = [opened(one, maps if not index else "all") for index, one in enumerate(given)]
+    for leaving in leavings:
+        _check_channels(leaving)
     pictures, left_out = photos_for(usual_photos(leavings[0]) if photos is None else photos)
     engine = runtimes.runtime_of(runtime)
     entries = []
@@ -118,3 +120,10 @@ def _check_path(path: Path) -> None:
         import errno
 
         raise DiskError(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
+
+
+def _check_channels(leaving: Leaving) -> None:
+    channels = leaving.model.in_chans
+    if channels not in (1, 3):
+        raise ValueError(f"{leaving.name} reads pictures of {channels} channels, and a browser has photos, of 3: "
+                         "a live page can't show it anything.")
