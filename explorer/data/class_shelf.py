@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import threading
 from collections.abc import Sequence
@@ -112,6 +113,22 @@ class ClassShelf:
                 if self._classes else "Class 1"
             self._classes.append(_Class(name, []))
             return name
+
+    def class_called(self, name: str) -> str:
+        """The class of a folder of that name, added where there is none; those that have a number for a name
+        and no photo yet make room. Raises ValueError where there are too many.
+        """
+        try:
+            wanted = folder_name(name)
+        except ValueError:  # such as "photos", as folders of one class may be called
+            wanted = folder_name(f"class {name}")
+        with self.lock:
+            found = next((one for one in self.classes if same_name(one, wanted)), None)
+            if found is not None:
+                return found
+            self._classes = [one for one in self._classes
+                             if one.photos or not re.fullmatch(r"Class \d+", one.name)]
+            return self.add_class(wanted)
 
     def rename_class(self, name: str, new: str) -> str:
         """Call a class, and its folder, otherwise; the name it has then. Raises ValueError, DiskError."""
@@ -237,7 +254,7 @@ class ClassShelf:
             gone = self._removed
             if gone is None:
                 return ""
-            if gone.whole:
+            if gone.whole or gone.name not in self.classes:
                 name = free_name(gone.name, [*self.classes])
                 one = _Class(name, [])
                 self._classes.insert(gone.place, one)
@@ -245,7 +262,7 @@ class ClassShelf:
                 one = self._find(gone.name)
             folder = self._class_folder(one) if gone.photos else self.folder
             back = take_back(self.folder, gone.photos, folder)
-            place = 0 if gone.whole else gone.place
+            place = gone.place if one.photos else 0
             one.photos[place:place] = back
             self.forget_removed()
             return one.name
@@ -300,8 +317,8 @@ class ClassShelf:
         """Take the photos of a folder of class folders, in place of those that are there; it is home now.
 
         Of a class folder the pictures in it are taken, not those in folders below; nothing behind a link.
-        What is not taken is said in `left_out`. Raises DataError for no folder, one that can't be read, or one
-        whose class folders are deeper inside.
+        What is not taken is said in `left_out`. Raises DataError for no folder, one that can't be read, and
+        one whose class folders are deeper inside.
         """
         home = Path(os.path.abspath(existing_folder(folder)))
         found, left_out = read_classes(home)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from explorer.data.shelf_files import ShelfPhoto, is_ours
 from explorer.display.words import counted
-from explorer.files import make_folder, writing
+from explorer.files import DiskError, make_folder, writing
 
 BIN = ".removed"  # in the shelf's folder
 
@@ -31,12 +31,21 @@ class Removed:
 
 
 def put_away(home: Path, photos: Sequence[ShelfPhoto]) -> None:
-    """Move photos into the bin of the shelf in `home`. Raises DiskError."""
-    if photos:
-        bin = make_folder(home / BIN)
+    """Move photos into the bin of the shelf in `home`; all of them, or none. Raises DiskError."""
+    if not photos:
+        return
+    bin, moved = make_folder(home / BIN), []
+    try:
         for photo in photos:
-            with suppress(FileNotFoundError), writing(photo.path):
-                os.replace(photo.path, bin / f"{photo.key}.jpg")
+            if os.path.lexists(photo.path):
+                with writing(photo.path):
+                    os.replace(photo.path, bin / f"{photo.key}.jpg")
+                moved.append(photo)
+    except DiskError:
+        for photo in moved:
+            with suppress(OSError):
+                os.replace(bin / f"{photo.key}.jpg", photo.path)
+        raise
 
 
 def take_back(home: Path, photos: Sequence[ShelfPhoto], folder: Path) -> list[ShelfPhoto]:

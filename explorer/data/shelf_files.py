@@ -137,8 +137,8 @@ def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str
         classes.append((entry.name, files))
     if remains.count(DEEPER) and not any(files for _, files in classes):
         inside = next(iter(classes))[0]
-        raise DataError(f"'{printable(str(home))}' has no photos in its folders, but folders in folders: give "
-                        f"the one whose folders are the classes, such as '{home / inside}'.")
+        raise DataError(f"'{printable(str(home))}' has no photos in its folders, but folders in folders: "
+                        f"give the one whose folders are the classes, such as '{home / inside}'.")
     return classes, [str(one) for one in remains.all() if one.why != HIDDEN]
 
 

@@ -171,6 +171,23 @@ def test_what_was_removed_last_comes_back_in_its_place(shelf):
     assert files_in(shelf.folder) == [f"mug/burst-000{number}-001.jpg" for number in (1, 2, 3)]
 
 
+def test_a_class_that_can_not_be_removed_whole_stays_whole(shelf, monkeypatch):
+    for _ in range(3):
+        shelf.add("mug", picture())
+    real, calls = os.replace, []
+
+    def breaks(source, target):
+        calls.append(source)
+        if len(calls) == 2:
+            raise OSError(13, "Permission denied")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", breaks)
+    with pytest.raises(DiskError):
+        shelf.remove_class("mug")
+    assert shelf.counts["mug"] == 3 and all(path.is_file() for path in paths(shelf)) and not shelf.removed
+
+
 def test_only_what_was_collected_here_is_ever_removed(shelf):
     mine = shelf.add("mug", picture())
     theirs = shelf.folder / "mug" / "phone.jpg"

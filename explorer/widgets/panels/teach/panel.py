@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -27,12 +25,12 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.data.class_shelf import ClassShelf, ShelfPhoto
-from explorer.data.folder_names import folder_name, same_name
-from explorer.data.shelf_homes import Former, discard_home, homes_root, last_home, leave_home, new_home, take_home
+from explorer.data.shelf_homes import Former, discard_home, last_home, leave_home, new_home, take_home
 from explorer.display.words import counted, sentence_of
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.camera import frames
+from explorer.widgets.panels.teach import words
 from explorer.widgets.panels.teach.guide import GUIDE
 from explorer.widgets.panels.teach.holding import Holding
 from explorer.widgets.panels.teach.lesson import EPOCHS, Lesson, lines_of
@@ -48,8 +46,6 @@ MOST_WAIT = 20   # photos that wait to be written: more frames than that are lef
 LEAST_SIDE = 240  # pixels of a frame's shorter side
 
 FIRST = ("Class 1", "Class 2")
-HINT = ("The camera is off. Its pictures go to the Python that runs this notebook, and nowhere else; those "
-        "that you collect are kept in a folder there.")
 
 
 class TeachPanel(Panel):
@@ -78,7 +74,7 @@ class TeachPanel(Panel):
         self.holding = Holding(self.shelf)
         self.keeping = self.line(failed=self._complain)
         self.reading = self.line(failed=self._complain)
-        self.camera = Camera(lock=lock, hint=HINT, live=False, pace=10, freezes=False)
+        self.camera = Camera(lock=lock, hint=words.CAMERA_OFF, live=False, pace=10, freezes=False)
         self.cards = ShelfView(lock=lock)
         self.below = W.VBox()
         self.below.add_class("vx-teach-below")
@@ -239,27 +235,13 @@ class TeachPanel(Panel):
         problem = ""
         try:
             if not known:
-                name = self._class_called(name)
+                name = self.shelf.class_called(name)
             photo = self.shelf.add(name, data)
             self.tell(self._show_photo, (name, photo, thumbnail(data)))
         except Exception as error:
             log.info("a photo could not be taken in", exc_info=error)
             problem = sentence_of(error, unexpected="A photo could not be taken in ({problem}).")
         self.cards.took(number, problem)
-
-    def _class_called(self, name: str) -> str:
-        """The class of that name, made where there is none; those to begin with go if nobody used them."""
-        try:
-            wanted = folder_name(name)
-        except ValueError:  # such as "photos", as folders of one class may be called
-            wanted = folder_name(f"class {name}")
-        found = next((one for one in self.shelf.classes if same_name(one, wanted)), None)
-        if found is not None:
-            return found
-        for one, photos in self.shelf.counts.items():
-            if not photos and re.fullmatch(r"Class \d+", one):
-                self.shelf.remove_class(one)
-        return self.shelf.add_class(wanted)
 
     def _change(self, act: Callable[..., Any], *given: Any) -> None:
         """Change the shelf, in turn, and show it."""
@@ -280,12 +262,7 @@ class TeachPanel(Panel):
         self.changed()
 
     def _show_home(self) -> None:
-        folder = self.shelf.folder
-        if folder.parent == homes_root():
-            self.cards.home = "Photos are on the disk as soon as they are taken; save them to choose where." \
-                if len(self.shelf) else ""
-        else:
-            self.cards.home = f"Every photo is in '{folder}' as soon as it is taken."
+        self.cards.home = words.home_text(self.shelf)
 
     def _complain(self, error: BaseException) -> None:
         self._let_go()
@@ -318,10 +295,7 @@ class TeachPanel(Panel):
         for name in FIRST[len(self.shelf.classes):]:  # there have to be two to tell apart
             self.shelf.add_class(name if name not in self.shelf.classes else "")
         self._show_classes()
-        count = len(self.shelf)
-        said = [f"{counted(count, 'photo')} of {counted(len(self.shelf.classes), 'class', 'es')} "
-                f"{'is' if count == 1 else 'are'} here.", *self.shelf.left_out]
-        self.cards.say(" ".join(said))
+        self.cards.say(words.loaded_text(self.shelf))
         self.reading.start(self._read_pictures, key="pictures")
 
     def _read_pictures(self, job: Job) -> None:
@@ -336,10 +310,7 @@ class TeachPanel(Panel):
     def _offer(self, former: Former | None) -> None:
         if former is None or len(self.shelf):
             return
-        self._former = former
-        day = time.strftime("%d %B %Y, %H:%M", time.localtime(former.at)).lstrip("0")
-        self.cards.offer = (f"You collected {counted(former.classes, 'class', 'es')}, "
-                            f"{counted(former.photos, 'photo')} on {day}, and did not save them.")
+        self._former, self.cards.offer = former, words.offer_text(former)
 
     def _reopen(self) -> None:
         if self._former is not None:
