@@ -76,8 +76,8 @@ def rows_first() -> bool:
 
 
 def _places(model: VisionModel, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a network for boxes or masks how boxes are chosen, and a colour for each class; null: not coloured. Of an
-    ensemble the members' names.
+    """Of a network for boxes or masks how boxes are chosen, and a colour for each class; null: not coloured.
+    Of an ensemble the members' names.
     """
     labels = told.get("labels", [])
     if isinstance(model, Detector):
@@ -112,7 +112,7 @@ def _stages(leaving: Leaving, told: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _reads(leaving: Leaving, size: Sequence[int]) -> dict[str, Any]:
     try:
         return reads_of(leaving.model, leaving.stages, size)
-    except (ValueError, RuntimeError, TypeError, NotImplementedError):  # a foreign network that can't be traced
+    except (ValueError, RuntimeError, TypeError, NotImplementedError):  # a foreign one that can't be traced
         return {}
 
 
