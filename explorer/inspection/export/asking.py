@@ -62,7 +62,7 @@ def export(
     (left, top, right, bottom in pixels of the input) of every place that it answers for, and their "scores"
     [B, N, K], 0 to 1: how those that count are chosen among them is told in "boxes" and in the last note. A
     model without classifier has no logits, and one made with `features_only` gives its maps alone. Of an
-    ensemble the members' combined scores.
+    ensemble the members' combined scores, and of classifiers "members" [B, M, K], each one's own logits.
     With it go explorer_version, name, licence, task, labels, outputs (what the scores mean), preprocessing
     (input_size, mean, std, interpolation, crop_pct, crop_mode), results, stages and notes: as metadata_props
     of ONNX, each a text or JSON; as explorer.json among the extra files of a .pt2.

@@ -125,7 +125,8 @@ def _in_float32(network: VisionModel) -> VisionModel:
 class Portable(nn.Module):
     """Prepared photos [B, C, H, W] -> {name: Tensor}, in the order in which the file has them.
 
-    Of a network for classes or numbers "logits" [B, K], where it has a classifier, and "embedding" [B, D]; of
+    Of a network for classes or numbers "logits" [B, K], where it has a classifier, and "embedding" [B, D], and
+    of an ensemble of M such "members" [B, M, K], the logits of each; of
     one for masks "scores" [B, K, H, W]; of one for boxes "boxes" [B, N, 4] and their "scores" [B, N, K]; and
     the map of each stage that is wanted, [B, C, h, w].
     """
@@ -173,7 +174,10 @@ class Portable(nn.Module):
         embedding, logits = model.forward_vector_and_logits(features)
         if logits.ndim > 2:
             raise not_pooled(logits)
-        return {"logits": logits, "embedding": _vector(embedding)}
+        results = {"logits": logits, "embedding": _vector(embedding)}
+        if isinstance(model, EnsembleModel):
+            results["members"] = torch.stack(model.scores_of_members(features), dim=1)
+        return results
 
 
 def _vector(embedding: Tensor) -> Tensor:

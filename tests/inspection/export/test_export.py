@@ -18,6 +18,7 @@ from torch import nn
 import explorer
 from explorer.files import DiskError
 from explorer.inspection.export.formats import OnnxFile, TorchFile
+from explorer.inspection.export.narrowing import Narrowed, fits
 from tests.inspection.small_models import noise_photo, tiny
 from tests.models.oracle import randomise
 from tests.models.samples import CifarNet
@@ -131,6 +132,43 @@ def test_chosen_maps_and_several_photos_at_once(model, tmp_path):
     assert_same(found["logits"].detach(), model(photos))
     with pytest.raises(ValueError, match="layer9.*Its stages: stem"):
         explorer.export(model, tmp_path / "other.pt2", maps=["layer1", "layer9"])
+
+
+@pytest.mark.parametrize("end", [".onnx", ".pt2"])
+def test_any_number_of_photos_at_once(end, model, tmp_path):
+    path = explorer.export(model, tmp_path / f"net{end}", maps=["layer2"], batch_size=None)
+    for count in (1, 2, 5):
+        photos = torch.randn(count, 3, SIDE, SIDE)
+        found = run(path, photos)
+        assert_same(found["logits"], model(photos))
+        assert found["maps.layer2"].shape[0] == count
+    assert facts_of(path)["results"]["logits"] == [None, 4]
+    if end == ".onnx":
+        assert onnxruntime.InferenceSession(str(path)).get_inputs()[0].shape[0] == "batch"
+
+
+@pytest.mark.parametrize("end", [".onnx", ".pt2"])
+def test_weights_in_float16_halve_the_file(end, model, files, tmp_path):
+    path = explorer.export(model, tmp_path / f"net{end}", precision="float16")
+    assert path.stat().st_size < 0.55 * files[end].stat().st_size
+    photos = torch.randn(1, 3, SIDE, SIDE)
+    found, wanted = run(path, photos)["logits"], model(photos).detach().numpy()
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - wanted).max() < 0.01 * np.abs(wanted).max()
+    with pytest.raises(ValueError, match="precision is 'int8': expected 'float32' or 'float16'"):
+        explorer.export(model, path, precision="int8")
+
+
+@pytest.mark.parametrize(("weight", "kept"), [
+    (torch.full((64, 64), 1e5), True), (torch.full((64, 64), 1e-9), True), (torch.randn(8, 8), True),
+    (torch.randn(4096), True), (torch.randn(64, 64), False),
+], ids=["too large", "too small", "few", "of a norm", "usual"])
+def test_a_weight_that_float16_can_not_hold_stays(weight, kept):
+    part = nn.Linear(1, 1)
+    part.weight = nn.Parameter(weight)
+    stored = next(tensor for tensor in Narrowed(part).buffers() if tensor.shape == weight.shape)
+    assert (stored.dtype == torch.float32) == kept
+    assert fits(weight.numpy()) != kept
 
 
 def test_the_model_stays_as_it_was(tmp_path):
