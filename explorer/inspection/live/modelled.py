@@ -76,8 +76,8 @@ def rows_first() -> bool:
 
 
 def _places(model: VisionModel, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a network for boxes or masks how boxes are chosen, and a colour for each class; null: not coloured. Of an
-    ensemble the members' names.
+    """Of a network for boxes or masks how boxes are chosen, and a colour for each class; null: not coloured.
+    Of an ensemble the members' names.
     """
     labels = told.get("labels", [])
     if isinstance(model, Detector):

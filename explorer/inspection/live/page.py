@@ -41,8 +41,8 @@ def live_page(
 ) -> Path:
     """Write a page that runs the model in a browser, with what is inside it; gives the page's path.
 
-    model:     an explorer model, a run, or a name, created with its trained weights; two of them in a list for
-               their answers side by side
+    model:     an explorer model, a run, or a name, created with its trained weights; two of them in a list
+               for their answers side by side
     path:      ends in .html. A page that `live_page` has written before is replaced; any other file stays
     photos:    what to try it with: a photo, a list, a folder, a bundled data set, names of bundled photos;
                of many 12. Small copies travel in the page, so give none that you would not hand on. None: some
@@ -76,7 +76,8 @@ def live_page(
     engine = runtimes.runtime_of(runtime)
     entries = []
     for one, leaving in zip(given, leavings):
-        leaving = replace(leaving, sizes=tuple((each.picture.height, each.picture.width) for each in pictures))
+        sizes = tuple((photo.picture.height, photo.picture.width) for photo in pictures)
+        leaving = replace(leaving, sizes=sizes)
         graph, told = page_file(leaving, precision=precision)
         entries.append(Entry(leaving, graph, model_facts(one, leaving, graph, told)))
 
