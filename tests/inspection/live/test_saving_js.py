@@ -18,7 +18,8 @@ HOSTILE = ["</script><img src=x onerror=alert(1)>", "<!-- a", "\"quotes\" & 'mor
 def test_what_was_learnt_comes_back_from_its_block_whatever_a_class_is_called(tmp_path):
     body = """
         const photo = { name: "a<b", burst: 3, greys: Uint8Array.of(1, 2), thumb: Uint8Array.of(8),
-                        jpeg: new Uint8Array(70000).fill(9), embeddings: { 0: Float32Array.of(0.1, -1e-30, 3e8) } };
+                        jpeg: new Uint8Array(70000).fill(9),
+                        embeddings: { 0: Float32Array.of(0.1, -1e-30, 3e8) } };
         const head = { labels: given, weights: [Float32Array.of(1, 2)], model: 0,
                        bias: Float32Array.of(-0.5), said: "x", table: [[1]] };
         const classes = given.map((name) => ({ name, photos: [photo] }));
