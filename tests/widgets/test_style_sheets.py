@@ -9,19 +9,15 @@ import re
 from explorer.display import views
 from explorer.display.colours import CURVES
 from explorer.display.views import SHARED_STYLE
+from explorer.inspection.live.assembling import PAGE as LIVE
 from explorer.widgets import parts
 from explorer.widgets.dashboard import HERE, styles
 from explorer.widgets.export import page_style
 from explorer.widgets.parts.base import ExplorerPart
 
 
-LIVE = HERE.parent / "inspection" / "live" / "page"
-
-
 def texts_of(ending: str) -> dict[str, str]:
-    """{a file below the widgets or, in views/, of those that a live page has too, or, in page/, of that page's
-    own: its text}
-    """
+    """{a file below the widgets, in views/ of what a live page has too, in page/ of its own: its text}"""
     homes = {HERE: HERE, views.HERE: views.HERE.parent, LIVE: LIVE.parent}
     return {path.relative_to(above).as_posix(): path.read_text(encoding="utf-8")
             for home, above in homes.items() for path in sorted(home.rglob(f"*{ending}"))}

@@ -1,4 +1,4 @@
-"""Scripts and style sheets that the notebook's views and a live page share: what a browser draws, in one place.
+"""Scripts and style sheets that the notebook's views and a live page share: what a browser draws.
 
     script("kit")    # the text of kit.js, without its notes
     sheet("flow")    # that of flow.css

@@ -28,6 +28,7 @@ def backward_table() -> dict[Any, Callable]:
         aten.adaptive_max_pool2d_backward.default: _adaptive_max_pool,
         aten.avg_pool2d_backward.default: _avg_pool,
         aten._adaptive_avg_pool2d_backward.default: _adaptive_avg_pool,
+        aten.upsample_nearest2d_backward.default: _resized(aten.upsample_nearest2d.default),
         aten.upsample_bilinear2d_backward.default: _resized(aten.upsample_bilinear2d.default),
         aten.upsample_bicubic2d_backward.default: _resized(aten.upsample_bicubic2d.default),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -129,6 +130,7 @@ class OnnxFile:
             del node.metadata_props[:]  # where on this computer each line of code lies
         texts = {key: fact if isinstance(fact, str) else json.dumps(fact) for key, fact in facts.items()}
         onnx.helper.set_model_props(model, texts)
+        _name_batch(model)
         if precision == "float16":
             narrow(model)
         return model.SerializeToString()
@@ -155,6 +157,17 @@ class OnnxFile:
             return {name: torch.as_tensor(value) for name, value in zip(results, found)}
 
         return run
+
+
+def _name_batch(model: Any) -> None:
+    """Where it takes any number of photos, torch has called that number "s40" or the like: "batch"."""
+    number = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    if not number:
+        return
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for side in value.type.tensor_type.shape.dim:
+            if side.dim_param:
+                side.dim_param = re.sub(rf"\b{re.escape(number)}\b", "batch", side.dim_param)
 
 
 KINDS: dict[str, Kind] = {".onnx": OnnxFile(), ".pt2": TorchFile()}

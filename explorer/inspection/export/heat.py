@@ -1,14 +1,15 @@
-"""The heat map as a result of the exported network: the pass, and behind one stage the way back, in one graph.
+"""The heat map as a result of the exported network: the pass, and behind one stage the way back.
 
-    found = Heated(part, "layer4", ...)(image, class_weights, direction)      # {..., "heat": [1, h, w]}
+    found = Heated(part, source, outputs)(image, class_weights, direction)   # {..., "heat": [1, h, w]}
 
-It is Grad-CAM as `explorer.explain` draws it, with the same zeros added to the same stage's map (`look.tail`),
-for the score <class_weights, logits> + <direction, embedding>. While torch runs it, every operator is written
-down, those of the gradient too; that record is what is exported.
+It is Grad-CAM as `explorer.explain` draws it, with the same zeros added to the same stage's map
+(`look.tail`), for the score <class_weights, logits> + <direction, embedding>. While torch runs it, every
+operator is written down, those of the gradient too; that record is what is exported.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import _disable_current_modes
 
 from explorer.inspection.attribution.tasks import Task
 from explorer.inspection.export.backward import backward_table
@@ -75,7 +77,7 @@ class Heated:
         model = self.part.model
         network, _ = stage_modules(model)
         row = next(row for row in model.stage_table if row.name == wanted)
-        watch = Watch(row) if self.source.at_module else None
+        watch = Watch(row) if self.source.at_module or network is not model else None
 
         def before(stage: Stage) -> None:
             if stage.name == wanted and watch is None:  # as in `look.tail`
@@ -95,31 +97,52 @@ class Heated:
             notes = (watch.leaf, layout) if layout is not None else None
         if notes is None:
             raise ValueError(f"the map of {wanted!r} can't be told from what its module gives")
-        gradient = self._gradient(results, class_weights, direction, *notes)
-        heat = (feature_map * gradient.mean((2, 3), keepdim=True)).sum(1).relu()  # [1, h, w]
-        heat = heat / heat.amax((1, 2), keepdim=True).clamp_min(1e-30)
+        leaf, as_map = notes
+        gradient = self._gradient(results, class_weights, direction, leaf)
+        gradient = plain_view(tuple(leaf.shape), as_map, feature_map.shape)(gradient)
+        heat = scaled((feature_map * gradient.mean((2, 3), keepdim=True)).sum(1))
         return {name: found.detach() for name, found in results.items()} | {HEAT: heat}
 
     def _gradient(
-        self, results: dict[str, Tensor], class_weights: Tensor, direction: Tensor, leaf: Tensor,
-        as_map: Callable[[Tensor], Tensor],
+        self, results: dict[str, Tensor], class_weights: Tensor, direction: Tensor, leaf: Tensor
     ) -> Tensor:
-        """Of the score with respect to the map, [1, C, h, w]."""
+        """Of the score with respect to the zeros that were added to the map, as these lie."""
         logits, embedding = results["logits"], results["embedding"]
         asked = (class_weights != 0).any() | (direction != 0).any()
-        weights = torch.where(asked, class_weights, self._usual(logits.detach()))
+        weights = torch.where(asked, class_weights, self.usual(logits.detach()))
         with torch.enable_grad():
             score = (weights * logits).sum() + (direction * embedding).sum()
             (gradient,) = torch.autograd.grad(score, leaf)
-        return as_map(gradient)
+        return gradient
 
-    def _usual(self, logits: Tensor) -> Tensor:
+    def usual(self, logits: Tensor) -> Tensor:
         """The weights that ask for the likeliest class, [1, W]."""
         if self.outputs.kind == "yes/no":
             return torch.where(logits > 0, 1.0, -1.0)
         places = torch.arange(logits.shape[-1])[None]
         wanted = 0 if self.outputs.numbers else logits.argmax(-1, keepdim=True)
         return (places == wanted).to(logits.dtype)
+
+
+def scaled(cam: Tensor) -> Tensor:
+    """What is above zero of maps [1, h, w], the most of it as 1."""
+    heat = cam.relu()
+    return heat / heat.amax((1, 2), keepdim=True).clamp_min(1e-30)
+
+
+def plain_view(
+    shape: tuple[int, ...], as_map: Callable[[Tensor], Tensor], map_shape: torch.Size
+) -> Callable[[Tensor], Tensor]:
+    """`as_map`, which turns a tensor of `shape` into a map [1, C, h, w], without a word of where numbers lie
+    in memory: other programs lay them out as they like.
+    """
+    with _disable_current_modes():
+        places = torch.arange(math.prod(shape)).view(shape)
+        wanted = as_map(places)
+        usual = layout_of(shape, map_shape[1:])
+        if usual is not None and torch.equal(usual(places), wanted):
+            return usual
+    return lambda gradient: gradient.reshape(-1)[wanted]
 
 
 def recorded(heated: Heated, inputs: tuple[Tensor, Tensor, Tensor]) -> nn.Module:

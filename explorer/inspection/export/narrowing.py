@@ -52,8 +52,17 @@ def narrow(model: Any) -> None:
         model.graph.node.insert(place, node)
 
 
+def narrowed(whole: bytes) -> bytes:
+    """`narrow` for the bytes of an ONNX file."""
+    import onnx
+
+    model = onnx.load_from_string(whole)
+    narrow(model)
+    return model.SerializeToString()
+
+
 class Narrowed(nn.Module):
-    """A module whose weights lie in it as float16, and are float32 whenever it runs."""
+    """A module of one input whose weights lie in it as float16, and are float32 whenever it runs."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -64,11 +73,11 @@ class Narrowed(nn.Module):
             self._names[name] = stored
             self.register_buffer(stored, tensor.half() if _fits(tensor) else tensor)
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, image: Tensor) -> Any:
         weights = {name: getattr(self, stored) for name, stored in self._names.items()}
         weights = {name: weight.float() if weight.dtype == torch.float16 else weight
                    for name, weight in weights.items()}
-        return torch.func.functional_call(self.__dict__["module"], weights, inputs)
+        return torch.func.functional_call(self.__dict__["module"], weights, (image,))
 
 
 def bytes_of(module: nn.Module, precision: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
 from explorer.display.words import megabytes
 from explorer.inspection.export.attention import PlainAttention
@@ -35,27 +36,30 @@ def answers(part: Portable, photos: Tensor, name: str) -> dict[str, Tensor]:
     """What the network says itself. Raises ValueError for numbers that are none."""
     found = part(photos)
     if not all(bool(torch.isfinite(result).all()) for result in found.values()):
-        raise ValueError(f"{name} gives numbers that are none (NaN or infinite), so there is nothing to check "
-                         "a file by: its weights are broken.")
+        raise ValueError(f"{name} gives numbers that are none (NaN or infinite), so there is nothing to "
+                         "check a file by: its weights are broken.")
     return found
 
 
 def file_of(
     kind: Kind, name: str, part: nn.Module, inputs: Mapping[str, Tensor], told: Mapping[str, Any],
-    precision: str,
+    precision: str, *, any_number: bool = False,
 ) -> bytes:
     """A module as the bytes of a file. Raises ValueError for one that can't leave.
 
     name: of the network, for sentences;  inputs: by name, as the module takes them, one after the other
     told: the facts that go with it;  precision: in which the weights lie there, "float32" or "float16"
+    any_number: whether it takes any number of photos at once, or as many as these inputs have
     """
     size = bytes_of(part, precision)
     if kind.most_bytes is not None and size > kind.most_bytes:
         raise ValueError(f"{name} has {megabytes(size)} of weights, and a file of {kind.title} holds "
                          f"{megabytes(kind.most_bytes)}: give a path that ends in .pt2.")
     try:
+        shapes = tuple({0: Dim("batch", min=1)} for _ in inputs) if any_number else None
         with PlainAttention():
-            program = torch.export.export(kind.stored(part, precision), tuple(inputs.values()), strict=False)
+            program = torch.export.export(kind.stored(part, precision), tuple(inputs.values()), strict=False,
+                                          dynamic_shapes=shapes)
         for graph in program.graph_module.modules():
             for node in getattr(getattr(graph, "graph", None), "nodes", ()):
                 node.meta.pop("stack_trace", None)  # where on this computer each line of code lies
@@ -63,7 +67,8 @@ def file_of(
     except MemoryError:
         raise
     except Exception as error:  # of whatever class: torch's exporter has dozens
-        raise ValueError(f"{name} can't be written as {kind.title}: torch's exporter does not manage it "
+        how = " for any number of photos: give batch_size one" if any_number else ""
+        raise ValueError(f"{name} can't be written as {kind.title}{how}: torch's exporter does not manage it "
                          f"({reason(error)}).") from error
 
 

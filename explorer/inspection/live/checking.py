@@ -46,7 +46,8 @@ class Report:
 
 
 def joined(reports: Sequence[Report], names: Sequence[str]) -> Report:
-    """One report of those of all models in a page, each sentence with the model's name where there are several."""
+    """One report of those of all models in a page; each sentence has its model's name where there are several.
+    """
     whole = Report(reports[0].limit)
     for report, name in zip(reports, names):
         whole.photos += report.photos

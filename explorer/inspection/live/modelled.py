@@ -19,6 +19,7 @@ from explorer.inspection.segment.colours import colour_of as colour_of_mask
 from explorer.models.card import count_text, model_card
 from explorer.models.contract import VisionModel
 from explorer.models.detection.detector import Detector
+from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.ensembles.given import is_run
 from explorer.models.members import parameters_in
 from explorer.models.names import is_model
@@ -75,14 +76,16 @@ def rows_first() -> bool:
 
 
 def _places(model: VisionModel, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a network for boxes or masks: how boxes are chosen, and a colour for each class; null: not coloured."""
+    """Of a network for boxes or masks how boxes are chosen, and a colour for each class; null: not coloured.
+    Of an ensemble the members' names.
+    """
     labels = told.get("labels", [])
     if isinstance(model, Detector):
         return {"boxes": told["boxes"], "colours": [hex_of(colour_of(index)) for index in range(len(labels))]}
     if isinstance(model, Segmenter):
         return {"colours": [hex_of(colour_of_mask(index)) if index or labels[0] != "background" else None
                             for index in range(len(labels))]}
-    return {}
+    return {"members": list(model.names)} if isinstance(model, EnsembleModel) else {}
 
 
 def _stages(leaving: Leaving, told: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from explorer.arguments import checked, shown, word, words
 from explorer.files import DiskError, given_path, write_text
 from explorer.inspection.export.formats import OnnxFile
 from explorer.inspection.export.page_graph import page_file
-from explorer.inspection.export.parts import opened
+from explorer.inspection.export.parts import Leaving, opened
 from explorer.inspection.live import runtime as runtimes
 from explorer.inspection.live.assembling import is_ours, page_text, worker_script
 from explorer.inspection.live.checking import LIMITS, Report, check_entry, joined
@@ -41,8 +41,8 @@ def live_page(
 ) -> Path:
     """Write a page that runs the model in a browser, with what is inside it; gives the page's path.
 
-    model:     an explorer model, a run, or a name, created with its trained weights; two of them in a list for
-               their answers side by side
+    model:     an explorer model, a run, or a name, created with its trained weights; two of them in a list
+               for their answers side by side
     path:      ends in .html. A page that `live_page` has written before is replaced; any other file stays
     photos:    what to try it with: a photo, a list, a folder, a bundled data set, names of bundled photos;
                of many 12. Small copies travel in the page, so give none that you would not hand on. None: some
@@ -70,11 +70,14 @@ def live_page(
     OnnxFile().prepare()
     given = models_given(model)
     leavings = [opened(one, maps if not index else "all") for index, one in enumerate(given)]
+    for leaving in leavings:
+        _check_channels(leaving)
     pictures, left_out = photos_for(usual_photos(leavings[0]) if photos is None else photos)
     engine = runtimes.runtime_of(runtime)
     entries = []
     for one, leaving in zip(given, leavings):
-        leaving = replace(leaving, sizes=tuple((each.picture.height, each.picture.width) for each in pictures))
+        sizes = tuple((photo.picture.height, photo.picture.width) for photo in pictures)
+        leaving = replace(leaving, sizes=sizes)
         graph, told = page_file(leaving, precision=precision)
         entries.append(Entry(leaving, graph, model_facts(one, leaving, graph, told)))
 
@@ -118,3 +121,10 @@ def _check_path(path: Path) -> None:
         import errno
 
         raise DiskError(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
+
+
+def _check_channels(leaving: Leaving) -> None:
+    channels = leaving.model.in_chans
+    if channels not in (1, 3):
+        raise ValueError(f"{leaving.name} reads pictures of {channels} channels, and a browser has photos, of 3: "
+                         "a live page can't show it anything.")

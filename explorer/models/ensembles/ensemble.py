@@ -92,8 +92,11 @@ class EnsembleModel(Holding, VisionModel):
 
     def member_logits(self, x: Tensor) -> list[Tensor]:
         """Photos -> each member's raw scores [B, W], brought into the order and unit of the first one's."""
-        raws = self._each(self.forward_features(x))
-        return [alignment(raw) for alignment, raw in zip(self.alignments, raws)]
+        return self.scores_of_members(self.forward_features(x))
+
+    def scores_of_members(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """The same from each member's final features, as `forward_features` gives them."""
+        return [alignment(raw) for alignment, raw in zip(self.alignments, self._each(features))]
 
     # --- the contract -----------------------------------------------------------------------------------
 

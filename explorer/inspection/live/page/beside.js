@@ -6,13 +6,41 @@ const BESIDE_ROWS = 5;
 // What two models say of one photo, in a sentence. answers: of each the likeliest first
 function agreementOf([first, second], [one, other]) {
   if (!one?.label || !other?.label) return "";
+  if (one.share === null || other.share === null) return `${first.name}: ${one.label} ${one.value}; ${second.name}: ${other.label} ${other.value}.`;
   if (one.label === other.label) return `Both say “${one.label}”: ${one.value} and ${other.value}.`;
-  return `They disagree: ${first.name} says “${one.label}” (${one.value}), ${second.name} “${other.label}” (${other.value}).`;
+  const known = first.labels.includes(other.label) || second.labels.includes(one.label);
+  return `${known ? "They disagree: " : ""}${first.name} says “${one.label}” (${one.value}), ${second.name} “${other.label}” (${other.value}).`;
+}
+const asBar = ({ label, value, share }) => ({ name: label, value, share });
+
+// Of an ensemble: what each member says, beside what they say together.
+function setUpMembers(app) {
+  const root = make("div", "", app.area("beside")), row = make("div", "vx-live-beside", root);
+  row.before(make("h2", "", root, "What the members say"));
+  let lists = [];
+  function draw() {
+    const { facing, result, head } = app, { members = [] } = facing;
+    root.hidden = !members.length || Boolean(head);
+    if (root.hidden || !result?.members) return;
+    if (lists.length !== members.length) {
+      row.replaceChildren();
+      lists = members.map((name) => {
+        const column = make("div", "vx-live-area", row);
+        make("h3", "", column, name);
+        return hostView(AnswersView, make("div", "", column), { _rows: [], label: `Answers of the member ${name}`, hint: "" });
+      });
+    }
+    result.members.forEach((one, at) => lists[at].set("_rows", answersOf(facing, null, one).slice(0, BESIDE_ROWS).map(asBar)));
+  }
+  app.on("model", () => { lists = []; draw(); });
+  for (const event of ["result", "frame", "head"]) app.on(event, draw);
+  root.hidden = true;
 }
 
 function setUpBeside(app) {
-  const { models } = app.facts, root = app.area("beside");
+  const { models } = app.facts;
   if (models.length < 2) return;
+  const root = make("div", "", app.area("beside"));
   const head = make("div", "vx-live-bar", root), title = make("h2", "", head);
   const swap = button(head, "⇄ change places", () => app.useModel(1 - app.model), { label: "Put the second model in front" });
   const words = make("p", "vx-live-words", root), both = make("div", "vx-live-beside", root);
@@ -33,7 +61,7 @@ function setUpBeside(app) {
     place.hidden = classes || at === 0;                  // the first one's is above, larger
     const answers = classes ? answersOf(facing, at === 0 ? app.head : null, result) : [];
     list.set("label", `Answers of ${facing.name}`);
-    list.set("_rows", answers.slice(0, BESIDE_ROWS).map(({ label, value, share }) => ({ name: label, value, share })));
+    list.set("_rows", answers.slice(0, BESIDE_ROWS).map(asBar));
     const read = classes ? null : at === 0 ? readPlaces(result, app.source, facing) : draw(result, app.source, app.title, facing);
     reword(found, read?.words ?? "");
     return answers[0];

@@ -82,13 +82,14 @@ function overlayFor(root) {
 
 function setUpPlaces(app) {
   const root = app.area("places"), head = make("div", "vx-live-bar", root), title = make("h2", "", head, "What was found where");
-  const score = slider("Score above", 0.02), overlap = slider("Overlap up to", 0.05), words = make("p", "vx-live-words", root);
-  const draw = overlayFor(make("div", "", root)), said = make("p", "vx-soft", root);
+  const body = make("div", "vx-live-found", root), draw = overlayFor(make("div", "", body)), side = make("div", "vx-live-about", body);
+  const words = make("p", "vx-live-words", side), score = slider("Score above", 0.02), overlap = slider("Overlap up to", 0.05);
+  const said = make("p", "vx-soft", side);
   title.id = newId("places");
   words.setAttribute("role", "status");
 
   function slider(text, least) {
-    const field = make("label", "vx-live-field", head, `${text} `), input = make("input", "", field), value = make("span", "vx-live-number", field);
+    const field = make("label", "vx-live-field", side, `${text} `), input = make("input", "", field), value = make("span", "vx-live-number", field);
     Object.assign(input, { type: "range", min: least, max: 1, step: 0.01 });
     input.oninput = () => { reword(value, percentOf(Number(input.value))); show(); };
     return { field, input, put(given) { input.value = given; reword(value, percentOf(given)); } };

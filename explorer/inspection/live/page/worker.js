@@ -55,6 +55,11 @@ const DOES = {
       else result.raw[name] = { shape: dims, data: values };
     }
     if (result.logits) result.shares = sharesOf(result.logits, facts);
+    if (result.raw.members) {  // of an ensemble: what each of them says
+      const { shape: [, count, width], data: values } = result.raw.members;
+      result.members = Array.from({ length: count }, (_, at) => values.slice(at * width, (at + 1) * width))
+        .map((logits) => ({ logits, shares: sharesOf(logits, facts) }));
+    }
     if (prepared) result.prepared = data;
     // each buffer once: ones that are moved needn't be copied
     const buffers = new Set(Object.values(found).map((one) => one.data.buffer));

@@ -18,6 +18,7 @@ from torch import nn
 import explorer
 from explorer.files import DiskError
 from explorer.inspection.export.formats import OnnxFile, TorchFile
+from explorer.inspection.export.narrowing import Narrowed, fits
 from tests.inspection.small_models import noise_photo, tiny
 from tests.models.oracle import randomise
 from tests.models.samples import CifarNet
@@ -133,6 +134,43 @@ def test_chosen_maps_and_several_photos_at_once(model, tmp_path):
         explorer.export(model, tmp_path / "other.pt2", maps=["layer1", "layer9"])
 
 
+@pytest.mark.parametrize("end", [".onnx", ".pt2"])
+def test_any_number_of_photos_at_once(end, model, tmp_path):
+    path = explorer.export(model, tmp_path / f"net{end}", maps=["layer2"], batch_size=None)
+    for count in (1, 2, 5):
+        photos = torch.randn(count, 3, SIDE, SIDE)
+        found = run(path, photos)
+        assert_same(found["logits"], model(photos))
+        assert found["maps.layer2"].shape[0] == count
+    assert facts_of(path)["results"]["logits"] == [None, 4]
+    if end == ".onnx":
+        assert onnxruntime.InferenceSession(str(path)).get_inputs()[0].shape[0] == "batch"
+
+
+@pytest.mark.parametrize("end", [".onnx", ".pt2"])
+def test_weights_in_float16_halve_the_file(end, model, files, tmp_path):
+    path = explorer.export(model, tmp_path / f"net{end}", precision="float16")
+    assert path.stat().st_size < 0.55 * files[end].stat().st_size
+    photos = torch.randn(1, 3, SIDE, SIDE)
+    found, wanted = run(path, photos)["logits"], model(photos).detach().numpy()
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - wanted).max() < 0.01 * np.abs(wanted).max()
+    with pytest.raises(ValueError, match="precision is 'int8': expected 'float32' or 'float16'"):
+        explorer.export(model, path, precision="int8")
+
+
+@pytest.mark.parametrize(("weight", "kept"), [
+    (torch.full((64, 64), 1e5), True), (torch.full((64, 64), 1e-9), True), (torch.randn(8, 8), True),
+    (torch.randn(4096), True), (torch.randn(64, 64), False),
+], ids=["too large", "too small", "few", "of a norm", "usual"])
+def test_a_weight_that_float16_can_not_hold_stays(weight, kept):
+    part = nn.Linear(1, 1)
+    part.weight = nn.Parameter(weight)
+    stored = next(tensor for tensor in Narrowed(part).buffers() if tensor.shape == weight.shape)
+    assert (stored.dtype == torch.float32) == kept
+    assert fits(weight.numpy()) != kept
+
+
 def test_the_model_stays_as_it_was(tmp_path):
     model = net().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -221,13 +259,11 @@ def test_a_network_for_masks(tmp_path):
     assert_same(run(path, photos)["scores"], model.eval()(photos))
     told = facts_of(path)
     assert (told["task"], told["labels"]) == ("segmentation", ["ground", "cat"])
-    assert told["preprocessing"]["crop_mode"] == "contain"
+    assert told["preprocessing"]["crop_mode"] == "whole"
+    assert (told["preprocessing"]["short"], told["preprocessing"]["placing"]) == (64, "resized")
 
 
 def test_what_can_not_leave_says_why(model, tmp_path):
-    detector = explorer.create_model("retinanet", backbone="resnet18", num_classes=2, img_size=64)
-    with pytest.raises(ValueError, match=r"finds boxes.*explorer\.detect"):
-        explorer.export(detector, tmp_path / "boxes.onnx")
     with pytest.raises(ValueError, match=r"explorer\.optimize made"):
         explorer.export(explorer.optimize(model), tmp_path / "fast.onnx")
     assert list(tmp_path.iterdir()) == []
