@@ -37,7 +37,7 @@ def test_a_package_that_is_missing_is_said(monkeypatch):
 def test_it_says_what_an_exported_file_and_a_live_page_need(monkeypatch):
     monkeypatch.setattr(shutil, "which", {"node": "/there/node"}.get)
     found = explorer.doctor()
-    assert found["onnx"][0].isdigit() and found["onnxscript"][0].isdigit() and found["onnxruntime"][0].isdigit()
+    assert all(found[package][0].isdigit() for package in ("onnx", "onnxscript", "onnxruntime"))
     assert (found["node"], found["npm"].startswith("not on the path")) == ("/there/node", True)
 
 

@@ -69,11 +69,13 @@ def export(
 
     Before the file is put in its place it is run (ONNX by onnxruntime where it is there, else by onnx's own
     reference, which is slow) on a picture like a photo: every number within 0.1 % of that result's largest
-    (3 % with float16), and the same likeliest class. A file that `export` has written before is replaced; any other stays.
+    (3 % with float16), and the same likeliest class. A file that `export` has written before is replaced; any
+    other stays.
     Raises FileExistsError there, ModuleNotFoundError where a package is missing, DiskError, TypeError for
-    what is no model, WeightsError, and ValueError for another ending or precision, an unknown stage, a network that can't
-    leave (detectors in two stages, as Mask R-CNN; an ensemble whose members see several sizes; what `explorer.optimize` made; what torch's
-    exporter does not know), and where the file's numbers are not the network's.
+    what is no model, WeightsError, and ValueError for another ending or precision, an unknown stage, a
+    network that can't leave (detectors in two stages, as Mask R-CNN; an ensemble whose members see several
+    sizes; what `explorer.optimize` made; what torch's exporter does not know), and where the file's numbers
+    are not the network's.
     """
     check_precision(precision)
     target = given_path(path)

@@ -37,8 +37,8 @@ def difference(
 ) -> str:
     """Where a file gives other numbers than the network, in words; "" where it doesn't.
 
-    Each result may be off by `TOLERANCE[precision]` of its largest number, and the likeliest class must be the same, or
-    as likely within that.
+    Each result may be off by `TOLERANCE[precision]` of its largest number, and the likeliest class must be
+    the same, or as likely within that.
     """
     for name, wanted in expected.items():
         given = found.get(name)

@@ -1,10 +1,10 @@
-"""The heat map as a result of the exported network: the pass, and behind one stage the way back, in one graph.
+"""The heat map as a result of the exported network: the pass, and behind one stage the way back.
 
-    found = Heated(part, "layer4", ...)(image, class_weights, direction)      # {..., "heat": [1, h, w]}
+    found = Heated(part, source, outputs)(image, class_weights, direction)   # {..., "heat": [1, h, w]}
 
-It is Grad-CAM as `explorer.explain` draws it, with the same zeros added to the same stage's map (`look.tail`),
-for the score <class_weights, logits> + <direction, embedding>. While torch runs it, every operator is written
-down, those of the gradient too; that record is what is exported.
+It is Grad-CAM as `explorer.explain` draws it, with the same zeros added to the same stage's map
+(`look.tail`), for the score <class_weights, logits> + <direction, embedding>. While torch runs it, every
+operator is written down, those of the gradient too; that record is what is exported.
 """
 
 from __future__ import annotations

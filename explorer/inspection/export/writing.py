@@ -36,8 +36,8 @@ def answers(part: Portable, photos: Tensor, name: str) -> dict[str, Tensor]:
     """What the network says itself. Raises ValueError for numbers that are none."""
     found = part(photos)
     if not all(bool(torch.isfinite(result).all()) for result in found.values()):
-        raise ValueError(f"{name} gives numbers that are none (NaN or infinite), so there is nothing to check "
-                         "a file by: its weights are broken.")
+        raise ValueError(f"{name} gives numbers that are none (NaN or infinite), so there is nothing to "
+                         "check a file by: its weights are broken.")
     return found
 
 

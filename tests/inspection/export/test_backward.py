@@ -15,7 +15,8 @@ from explorer.inspection.export.heat import plainly
 LAYERS = {
     "convolution": nn.Conv2d(6, 4, 3, padding=1),
     "convolution in steps, that leaves places out": nn.Conv2d(6, 4, 3, stride=3),
-    "convolution in groups, with gaps": nn.Conv2d(6, 12, (3, 1), stride=(2, 1), padding=2, dilation=2, groups=3),
+    "convolution in groups, with gaps": nn.Conv2d(6, 12, (3, 1), stride=(2, 1), padding=2, dilation=2,
+                                                  groups=3),
     "convolution of a row": nn.Sequential(nn.Flatten(2), nn.Conv1d(6, 2, 5, stride=2)),
     "transposed convolution": nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=1, groups=2),
     "largest of a window": nn.MaxPool2d(3, stride=2, padding=1),

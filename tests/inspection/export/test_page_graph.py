@@ -80,7 +80,7 @@ def vit() -> explorer.VisionModel:
     return tiny("vit", depth=2)
 
 
-# --- as a graph of plain operators: a family for each way in which a map and what is behind it are made ------
+# --- as a graph of plain operators: a family for each way in which a map is made and read ------------------
 
 
 @pytest.mark.parametrize("module", [
@@ -138,7 +138,8 @@ def test_a_direction_is_what_a_row_of_weights_would_say():
 
 
 @pytest.mark.parametrize(("outputs", "labels", "usual"), [
-    ("yes/no", ("no", "yes"), 1), ("several", ("red", "blue", "more red"), 0), ("numbers", ("red", "blue"), 0),
+    ("yes/no", ("no", "yes"), 1), ("several", ("red", "blue", "more red"), 0),
+    ("numbers", ("red", "blue"), 0),
 ])
 def test_what_is_shown_where_nobody_asks(outputs, labels, usual):
     model, photo = told(outputs, labels), red_and_blue()
