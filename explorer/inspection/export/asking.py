@@ -58,8 +58,8 @@ def export(
 
     The file takes "image" [B, C, H, W], float32, prepared photos, and gives by name "logits" [B, K] before
     softmax or sigmoid, "embedding" [B, D], and "maps.NAME" [B, C, h, w] of each stage that was asked for,
-    all float32; of a network for masks "scores" [B, K, H, W]; of one for boxes the raw ones, "boxes" [B, N, 4]
-    (left, top, right, bottom in pixels of the input) of every place that it answers for, and their "scores"
+    all float32; of a network for masks "scores" [B, K, H, W]; of one for boxes the raw ones of every place
+    that it answers for, "boxes" [B, N, 4] (left, top, right, bottom in pixels of the input) and "scores"
     [B, N, K], 0 to 1: how those that count are chosen among them is told in "boxes" and in the last note. A
     model without classifier has no logits, and one made with `features_only` gives its maps alone. Of an
     ensemble the members' combined scores, and of classifiers "members" [B, M, K], each one's own logits.
@@ -73,9 +73,9 @@ def export(
     other stays.
     Raises FileExistsError there, ModuleNotFoundError where a package is missing, DiskError, TypeError for
     what is no model, WeightsError, and ValueError for another ending or precision, an unknown stage, a
-    network that can't leave (detectors in two stages, as Mask R-CNN; an ensemble whose members see several
-    sizes; what `explorer.optimize` made; what torch's exporter does not know), and where the file's numbers
-    are not the network's.
+    network that can't leave (one for boxes in two stages, as Mask R-CNN; an ensemble whose members see
+    several sizes; what `explorer.optimize` made; what torch's exporter does not know), and where the file's
+    numbers are not the network's.
     """
     check_precision(precision)
     target = given_path(path)

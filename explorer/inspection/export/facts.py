@@ -24,8 +24,8 @@ MARK = "explorer_version"  # by which explorer knows a file that it wrote
 def preprocessing(leaving: Leaving) -> dict[str, Any]:
     """How a photo becomes the input: input_size (C, H, W), mean, std, interpolation, crop_pct, crop_mode.
 
-    Of a network for boxes or masks crop_mode is "whole", see `places.place_preprocessing`: all of the photo, in
-    its own proportions.
+    Of a network for boxes or masks crop_mode is "whole", see `places.place_preprocessing`: all of the photo,
+    in its own proportions.
     """
     model = leaving.model
     if isinstance(model, Segmenter) or isinstance(model, Detector) and not leaving.maps_only:

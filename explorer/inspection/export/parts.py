@@ -41,8 +41,8 @@ class Leaving:
     name:      what it is called
     stages:    the names of those whose maps are results
     maps_only: whether these are all that it gives, as a `features_only` net does
-    sizes:     of a network for boxes or masks: (height, width) of photos that its frame is to hold; () for the
-               one that its weights expect
+    sizes:     of a network for boxes or masks: (height, width) of photos that its frame is to hold; () for
+               the one that its weights expect
     """
 
     model: VisionModel
@@ -90,8 +90,8 @@ def _check_finds_boxes(network: Detector, name: str) -> None:
     """Raises ValueError for a network whose boxes are not told from fixed places, or that has no classes."""
     network.check_head()
     if isinstance(network, DetectorEnsemble):
-        raise ValueError(f"The members of {name} each see the photo in their own way, and an exported file has "
-                         "one input: export each by itself, explorer.export(model.member(0), path).")
+        raise ValueError(f"The members of {name} each see the photo in their own way, and an exported file "
+                         "has one input: export each by itself, explorer.export(model.member(0), path).")
     if network.has_masks or getattr(network, "in_two", False):
         also = " and draws a mask for each" if network.has_masks else ""
         raise ValueError(f"{name} first proposes places, then looks at each again{also}: how many there are "
@@ -125,8 +125,8 @@ def _in_float32(network: VisionModel) -> VisionModel:
 class Portable(nn.Module):
     """Prepared photos [B, C, H, W] -> {name: Tensor}, in the order in which the file has them.
 
-    Of a network for classes or numbers "logits" [B, K], where it has a classifier, and "embedding" [B, D], and
-    of an ensemble of M such "members" [B, M, K], the logits of each; of
+    Of a network for classes or numbers "logits" [B, K], where it has a classifier, and "embedding" [B, D],
+    and of an ensemble of M such "members" [B, M, K], the logits of each; of
     one for masks "scores" [B, K, H, W]; of one for boxes "boxes" [B, N, 4] and their "scores" [B, N, K]; and
     the map of each stage that is wanted, [B, C, h, w].
     """
@@ -158,7 +158,7 @@ class Portable(nn.Module):
             walk(self.model, image, before=before, after=keep, first=first)
         elif isinstance(self.model, Detector):
             size = (image.shape[-2], image.shape[-1])
-            raw = self.model.see(image, [Placement(size, size, (1.0, 1.0))] * len(image), keep, before)
+            raw = self.model.see(image, [Placement(size, size, (1.0, 1.0))], keep, before)
             results = dict(zip(("boxes", "scores"), self.model.decoded(raw, size)))
         else:
             features = walk(self.model, image, before=before, after=keep)

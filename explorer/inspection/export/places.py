@@ -1,4 +1,4 @@
-"""Networks for boxes and for masks as a file has them: one frame for all photos, raw answers, and how to go on.
+"""Networks for boxes and for masks as a file has them: one frame for all photos, raw answers, how to go on.
 
     frame = frame_of(model, [(300, 400)])            # (256, 320): what the file's network sees
     batch, place = framed(model, photo, frame)       # a photo in it, and where
@@ -51,8 +51,9 @@ def _seen_size(model: Detector | Segmenter, size: tuple[int, int]) -> tuple[int,
     if isinstance(model, Detector):
         batch, _ = model.prepare([torch.zeros(model.in_chans, *size)])
         return batch.shape[-2], batch.shape[-1]
-    prepare, photo = preparation(model), Image.new("L", size[::-1])
-    seen, _ = replace(prepare, config=prepare.config | GREY_INPUT | {"input_size": (1, *usual_size(model))})(photo)
+    prepare = preparation(model)
+    grey = replace(prepare, config=prepare.config | GREY_INPUT | {"input_size": (1, *usual_size(model))})
+    seen, _ = grey(Image.new("L", size[::-1]))
     return seen.shape[-2], seen.shape[-1]
 
 
@@ -81,8 +82,8 @@ def place_preprocessing(model: Detector | Segmenter, frame: tuple[int, int]) -> 
     crop_mode: "whole", all of the photo in its own proportions;  input_size: (C, *frame)
     short, long: what its short side becomes, and what its long one is at most, in pixels
     made_for:  (height, width) that its weights expect: more is no use
-    placing:   of a network for boxes see `Detector.placing`; "inside" where it takes one size alone; of a network
-               for masks "resized", by Pillow
+    placing:   of a network for boxes see `Detector.placing`; "inside" where it takes one size alone; of a
+               network for masks "resized", by Pillow
     around:    what is around the photo, a number a channel, as the network sees it
     """
     config = dict(resolve_data_config({}, model=model))
@@ -101,7 +102,8 @@ def place_preprocessing(model: Detector | Segmenter, frame: tuple[int, int]) -> 
     elif model.only_size is not None:
         short = 0  # the frame alone decides
     return config | {"input_size": (model.in_chans, *frame), "crop_pct": 1.0, "crop_mode": "whole",
-                     "short": short, "long": long, "made_for": tuple(sides), "placing": placing, "around": tuple(around)}
+                     "short": short, "long": long, "made_for": tuple(sides), "placing": placing,
+                     "around": tuple(around)}
 
 
 def box_facts(model: Detector, frame: Sequence[int]) -> dict[str, Any]:
@@ -150,7 +152,7 @@ def read_boxes(
             (0, told["levels"] if which == "of a level" else [len(boxes)])
         for part in scores.split(lengths, dim=dim):
             flat, classes = part.flatten(), part.shape[1]
-            found, index = flat.topk(min(most, len(flat))) if most else flat.sort(descending=True, stable=True)
+            found, index = flat.topk(min(most, len(flat)) if most else len(flat))
             row, label = torch.div(index, classes, rounding_mode="floor"), index % classes
             parts.append((found, row + first * (1 - dim), label + first * dim))
             first += lengths[len(parts) - 1]

@@ -30,7 +30,7 @@ from explorer.models.segmentation.segmenter import Segmenter
 
 
 def check_places(entry: Entry, photos: Sequence[PagePhoto], report: Report) -> list[dict[str, Any]]:
-    """What torch says of each photo in the page's frame: boxes, [left, top, right, bottom, score, index] each, or
+    """What torch says of each photo in the page's frame: boxes, [left, top, right, bottom, score, index], or
     the runs of the mask, [index, length, ...]; into `report`, how far the page's network is from that.
 
     Raises ValueError where it is too far.
@@ -119,15 +119,16 @@ def _say(entry: Entry, report: Report, own: _Agreement, frame: tuple[int, int]) 
     if isinstance(entry.leaving.model, Detector):
         report.said.append(f"Of {photos} the network in this page found every box that PyTorch finds; the "
                            f"largest difference of a score is {report.largest_difference:.2g}.")
-        same = f"explorer.detect finds the same boxes, to a hundredth of a pixel, in {own.same} of {own.photos}"
+        same = ("explorer.detect finds the same boxes, to a hundredth of a pixel, in "
+                f"{own.same} of {own.photos}")
     else:
         report.said.append(f"Of {photos} the network in this page gave the mask that PyTorch gives, but for "
                            f"{100 * report.largest_difference:.2g} % of a photo's pixels at most.")
-        same = (f"explorer.segment gives the same mask to {own.same} of {own.photos}, and to the others one "
-                f"that agrees in {100 * own.least:.1f} % of the pixels or more") if own.same < own.photos else \
-            f"explorer.segment gives the same mask to {own.same} of {own.photos}"
+        same = f"explorer.segment gives the same mask to {own.same} of {own.photos}"
+        if own.same < own.photos:
+            same += f", and to the others one that agrees in {100 * own.least:.1f} % of the pixels or more"
     report.said.append(f"This page looks at every photo in a frame of {wide} x {high} pixels, where explorer "
                        f"takes one that is made for the photo; {same}.")
     if report.largest_map:
-        report.said.append(f"The maps differ from PyTorch's by {100 * report.largest_map:.2g} % of the largest "
-                           "number of a map at most.")
+        report.said.append(f"The maps differ from PyTorch's by {100 * report.largest_map:.2g} % of the "
+                           "largest number of a map at most.")

@@ -57,11 +57,11 @@ class Detector(OverBody):
     max_boxes = 300
     #: Whether it gives a mask for each box too: see `with_masks`.
     has_masks = False
-    #: How a photo comes into what the network sees, for whoever does it without torch: "short side", "top left",
-    #: "letterbox" or "exactly".
+    #: How a photo comes into what the network sees, for whoever does it without torch: "short side",
+    #: "top left", "letterbox" or "exactly".
     placing = "short side"
-    #: Where a candidate is cut off: at the "pixels" of the photo's picture, at its "edge", which may lie within
-    #: a pixel, or "nowhere".
+    #: Where a candidate is cut off: at the "pixels" of the photo's picture, at its "edge", which may lie
+    #: within a pixel, or "nowhere".
     cut = "pixels"
 
     # --- what a family writes -----------------------------------------------------------------------------

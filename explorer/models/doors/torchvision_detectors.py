@@ -238,7 +238,9 @@ class TorchvisionDetector(Detector):
         boxes = torch.stack([decode(each, anchors) for each in deltas])
         if isinstance(self.module, detection.ssd.SSD):
             nothing, scores = logits.softmax(-1).tensor_split([1], dim=-1)
-            return boxes, scores if self.counts_nothing else torch.cat((torch.zeros_like(nothing), scores), -1)
+            if not self.counts_nothing:
+                scores = torch.cat((torch.zeros_like(nothing), scores), dim=-1)
+            return boxes, scores
         scores = logits.sigmoid()
         return boxes, scores if middles is None else torch.sqrt(scores * middles.sigmoid())
 

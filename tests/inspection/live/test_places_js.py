@@ -32,7 +32,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 const photos = readFileSync("photos.bin");
 let start = 0;
 const places = [], outputs = ASKED.map(({ width, height, config }) => {
-  const count = width * height * 4, pixels = new Uint8ClampedArray(photos.buffer, photos.byteOffset + start, count);
+  const count = width * height * 4;
+  const pixels = new Uint8ClampedArray(photos.buffer, photos.byteOffset + start, count);
   start += count;
   const result = prepare({ width, height, pixels }, config);
   places.push(placeOf(result, { width, height }, config.input_size));
@@ -50,10 +51,12 @@ console.log(JSON.stringify(found));
 """
 MASKS = """
 import { readFileSync, writeFileSync } from "node:fs";
-const data = new Float32Array(new Uint8Array(readFileSync("scores.bin")).buffer), scores = { data, shape: SHAPE };
+const data = new Float32Array(new Uint8Array(readFileSync("scores.bin")).buffer);
+const scores = { data, shape: SHAPE };
 const mask = maskOf(scores, INSIDE, ...SIZE);
 writeFileSync("mask.bin", mask);
-console.log(JSON.stringify([kindsIn(mask, LABELS), sharesAt(scores, INSIDE, ...SIZE, ...AT), maskOfRuns([3, 2, 0, 1], 3)]));
+const shares = sharesAt(scores, INSIDE, ...SIZE, ...AT);
+console.log(JSON.stringify([kindsIn(mask, LABELS), shares, maskOfRuns([3, 2, 0, 1], 3)]));
 """
 
 
@@ -125,7 +128,8 @@ def test_raw_boxes_become_those_that_explorer_detects(name, tmp_path):
         (tmp_path / f"{key}.bin").write_bytes(results[key].contiguous().numpy().tobytes())
     at = {"down": place.scale[0], "across": place.scale[1], "top": place.corner[0], "left": place.corner[1],
           "rows": place.inside[0], "columns": place.inside[1], "width": photo.width, "height": photo.height}
-    given = f"const SHAPE = {as_json(list(results['scores'].shape))}, TOLD = {as_json(told)}, PLACE = {as_json(at)};"
+    shape = as_json(list(results["scores"].shape))
+    given = f"const SHAPE = {shape}, TOLD = {as_json(told)}, PLACE = {as_json(at)};"
     found = json.loads(run_script(f"{given}\n{page_script('boxes')}\n{BOXES}", tmp_path))
     assert [one["index"] for one in found] == wanted.indices.tolist()
     np.testing.assert_allclose([one["box"] for one in found], wanted.boxes.numpy(), atol=1e-2)
@@ -139,8 +143,8 @@ def test_scores_become_the_mask_that_explorer_makes(kinds, tmp_path):
     scores = torch.randn(1, kinds, 16, 24, generator=dice)
     (tmp_path / "scores.bin").write_bytes(scores.numpy().tobytes())
     labels = [f"kind {index}" for index in range(max(kinds, 2))]
-    given = (f"const SHAPE = {as_json(list(scores.shape))}, INSIDE = [17, 13], SIZE = [45, 60], AT = [31, 22], "
-             f"LABELS = {as_json(labels)};")
+    given = (f"const SHAPE = {as_json(list(scores.shape))}, LABELS = {as_json(labels)}; "
+             "const INSIDE = [17, 13], SIZE = [45, 60], AT = [31, 22];")
     told, shares, runs = json.loads(run_script(f"{given}\n{page_script('masks')}\n{MASKS}", tmp_path))
     both = two_classes(scores[0, :, :inside[0], :inside[1]])
     wanted = mask_of(both, size).numpy()
@@ -155,12 +159,16 @@ def test_scores_become_the_mask_that_explorer_makes(kinds, tmp_path):
 
 def test_torchs_boxes_are_looked_for_among_those_of_the_browser(tmp_path):
     script = page_script("boxes") + """
-const told = { candidates: ["of all", 10], levels: [2], lowest: 0.02, score_threshold: 0.3, iou_threshold: 0.5, most: 10, cut: "pixels" };
-const model = { boxes: told, preprocessing: { input_size: [3, 10, 10] } }, source = { width: 10, height: 10 };
-const result = { raw: { boxes: { data: Float32Array.of(1, 1, 5, 5, 6, 6, 9, 9) }, scores: { shape: [1, 2, 1], data: Float32Array.of(0.8, 0.25) } },
+const told = { candidates: ["of all", 10], levels: [2], lowest: 0.02, score_threshold: 0.3, iou_threshold: 0.5,
+               most: 10, cut: "pixels" };
+const model = { boxes: told, preprocessing: { input_size: [3, 10, 10] } };
+const source = { width: 10, height: 10 };
+const scores = { shape: [1, 2, 1], data: Float32Array.of(0.8, 0.25) };
+const result = { raw: { boxes: { data: Float32Array.of(1, 1, 5, 5, 6, 6, 9, 9) }, scores },
                  crop: { left: 0, top: 0, width: 10, height: 10 }, resized: [10, 10] };
 const ask = (boxes) => comparedBoxes({ boxes }, result, model, { limit: 0.01 }, source);
-console.log(JSON.stringify([ask([[1, 1, 5, 5, 0.805, 0]]), ask([[6, 6, 9, 9, 0.9, 1]]), ask([[0, 6, 2, 9, 0.305, 0]])]));
+const near = [1, 1, 5, 5, 0.805, 0], other = [6, 6, 9, 9, 0.9, 1], faint = [0, 6, 2, 9, 0.305, 0];
+console.log(JSON.stringify([near, other, faint].map((box) => ask([box]))));
 """
     near, another_class, at_the_threshold = json.loads(run_script(script, tmp_path))
     assert near == {"same": True, "difference": pytest.approx(0.005, abs=1e-6)}
