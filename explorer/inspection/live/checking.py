@@ -102,7 +102,7 @@ def _compare_answers(
         return {"top": []}
     model = entry.leaving.model
     outputs = outputs_of(model)
-    told = predict(model, photo.picture, topk=min(TOP, len(outputs)))
+    told: Any = predict(model, photo.picture, topk=min(TOP, len(outputs)))
     numbers = outputs.numbers
     top = [(one.index, one.value if numbers else one.probability) for one in told][:TOP]
     shares = (outputs.values if numbers else outputs.probabilities)(found["logits"].double())[0]

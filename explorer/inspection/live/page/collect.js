@@ -81,7 +81,7 @@ async function embedMissing(app) {
   }
   if (!missing.length) return;
   lesson.say("");
-  lesson.changed();
+  app.emit("lesson", lesson);                            // the photos are the same ones: nothing learnt is older now
 }
 
 // --- on the page ---------------------------------------------------------------------------------------------------
