@@ -73,7 +73,7 @@ def live_page(
     leavings = [opened(one, maps if not index else "all") for index, one in enumerate(given)]
     for leaving in leavings:
         _check_channels(leaving)
-    pictures, left_out = photos_for(usual_photos(leavings[0]) if photos is None else photos)
+    pictures, left_out = photos_for(usual_photos(given[0], leavings[0]) if photos is None else photos)
     engine = runtimes.runtime_of(runtime)
     entries = []
     sizes = tuple((each.picture.height, each.picture.width) for each in pictures)

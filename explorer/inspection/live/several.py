@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from explorer.data.datasets import BUNDLED
 from explorer.data.samples import WITH_PLACES, sample_photos
 from explorer.inspection.export.parts import Leaving
 
@@ -24,9 +25,14 @@ def models_given(given: Any) -> list[Any]:
     return models
 
 
-def usual_photos(leaving: Leaving) -> Any:
-    """Photos of what the model was trained to find, where explorer has some; None: of everyday things."""
-    tag = leaving.model.config.tag
+def usual_photos(given: Any, leaving: Leaving) -> Any:
+    """Photos of what the model was trained to find, where explorer has some; None: of everyday things.
+
+    Of a run those of its data where they are bundled, never its own: they may be nobody's to hand on.
+    """
+    tag, data = leaving.model.config.tag, getattr(getattr(given, "data", None), "name", "")
+    if data in BUNDLED:
+        return data
     return sample_photos(tag) if tag in WITH_PLACES else None
 
 

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from explorer.data.samples import sample_photos
 from explorer.inspection.live import checking, page
 from explorer.inspection.live.assembling import MARK
 from explorer.inspection.live.photos import LONGEST, MOST, photos_for
+from explorer.inspection.live.several import usual_photos
 from explorer.models.outputs import KINDS
 
 pytestmark = pytest.mark.usefixtures("no_runtime")
@@ -220,3 +222,10 @@ def test_a_run_is_written_by_its_own_name(tmp_path):
     assert card["epochs"] == "1 epoch" and card["learnt from"] != "not known"
     saved = explorer.load_run(run.save(tmp_path / "saved"), model=net(2))
     assert facts_of(saved.live_page(tmp_path / "again.html", photos=photo()))["title"] == "my pets"
+
+
+def test_a_run_shows_photos_of_the_bundled_data_that_it_learnt_from_and_none_of_anybody_elses():
+    leaving = SimpleNamespace(model=SimpleNamespace(config=SimpleNamespace(tag="")))
+    data = lambda name: SimpleNamespace(data=SimpleNamespace(name=name))
+    assert usual_photos(data("flowers5"), leaving) == "flowers5"
+    assert usual_photos(data("my_children"), leaving) is usual_photos("lenet5", leaving) is None

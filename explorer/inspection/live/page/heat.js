@@ -65,7 +65,10 @@ function setUpHeat(app) {
     const answers = facing.task === "classify" ? app.answers(result) : [];
     const about = wanted === null ? answers[0] : answers.find(({ index }) => index === wanted);
     back.hidden = wanted === null || !result.heat;
-    reword(said, result.heat ? `${facing.heat?.said ?? ""} ${ASKED[learnt?.kind] ?? ""}` : facing.no_heat || "");
+    const blank = result.heat && result.heat.data.every((value) => !value);
+    const nothing = facing.outputs?.kind === "numbers" ? "raises this number" : "speaks for this class";
+    reword(said, blank ? `Nothing here ${nothing}: the heat map is zero everywhere.` :
+      result.heat ? `${facing.heat?.said ?? ""} ${ASKED[learnt?.kind] ?? ""}` : facing.no_heat || "");
     if (result.heat) return reword(title, about ? `Where “${about.label}” (${about.value}) comes from` : "Heat map");
     return reword(title, "The photo");
   }
