@@ -51,6 +51,16 @@ def test_code_is_copied_a_figure_is_saved_and_the_guide_opens_with_the_keyboard(
     assert "<svg" in download.value.path().read_text(encoding="utf-8")
     expect(tools.locator(".vx-tools-live")).to_contain_text("Saved as Predictions_")
 
+    # the page to take home is written and saved; tests/browser/test_live_page.py opens such pages
+    tools.get_by_role("button", name="Live page").click()
+    save = tools.get_by_role("button", name="Save tf_efficientnet_lite0.in1k.html")
+    expect(save).to_be_visible(timeout=120_000)
+    with lab.page.expect_download() as download:
+        save.click()
+    assert download.value.suggested_filename == "tf_efficientnet_lite0.in1k.html"
+    page = download.value.path().read_text(encoding="utf-8")
+    assert 'id="vx-model-0"' in page and page.rstrip().endswith("</html>") and len(page) < 20_000_000
+
     # the guide of another panel, with the keyboard alone
     tools = panel(view, "Feature maps")
     guide = tools.get_by_role("button", name="Guide: Feature maps")
