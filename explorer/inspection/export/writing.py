@@ -86,7 +86,11 @@ def check(
     except Exception as error:
         raise ValueError(f"{name} was written as {kind.title}, but the file does not run, so it was thrown "
                          f"away ({reason(error)}).") from error
-    if told := difference(expected, found, precision):
+    told = difference(expected, found, precision)
+    if told and precision == "float16":
+        raise ValueError(f"The answers of {name} change too much when its weights are rounded to float16 "
+                         f"({told}): give precision='float32'.")
+    if told:
         raise ValueError(f"{name} was written as {kind.title}, but the file does not say what the network "
                          f"says ({told}), so it was thrown away. Please report this model.")
 

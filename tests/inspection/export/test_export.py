@@ -302,6 +302,8 @@ def test_a_file_that_says_something_else_is_thrown_away(kind, model, files, tmp_
     monkeypatch.setattr(kind, "run", lying)
     with pytest.raises(ValueError, match=r"does not say what the network says \(its logits differ"):
         explorer.export(model, there)
+    with pytest.raises(ValueError, match=r"rounded to float16 \(its logits differ.*give precision='float32'"):
+        explorer.export(model, there, precision="float16")
     assert there.read_bytes() == files[end].read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == [there.name]
 
