@@ -77,7 +77,7 @@ def test_no_strange_answer_is_right_or_raises(exercises):
 
 @pytest.mark.parametrize("answer", [..., None, forgetful, lambda *given: ...])
 def test_what_is_not_answered_is_told_so(exercises, answer):
-    functions = "1.2", "2.2", "3.3", "4.1", "4.3"
+    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2"
     for number in functions if callable(answer) else exercises.EXERCISES:
         assert exercises.check(number, answer).said == "not answered yet"
 
@@ -85,6 +85,44 @@ def test_what_is_not_answered_is_told_so(exercises, answer):
 def soft(logits):
     powers = torch.exp(logits)
     return powers / powers.sum()
+
+
+def only_thaw(net, names):
+    for name, part in net.named_children():
+        if name in names:
+            part.requires_grad_(True)
+    return 0
+
+
+def learning(choose, count=torch.numel):
+    """An answer to 5.2: `choose(name of a parameter, names of parts)` says whether it learns."""
+    def let_learn(net, names):
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(choose(name, names))
+        return sum(count(parameter) for parameter in net.parameters() if parameter.requires_grad)
+
+    return let_learn
+
+
+def in_part(name, names):
+    return name.split(".")[0] in names
+
+
+def covered(photo, row, column, side):
+    photo[:, row * side:(row + 1) * side, column * side:(column + 1) * side] = 0
+    return photo
+
+
+def falls(score, photo, side, *, sign=1, cover=lambda photo, *square: covered(photo.clone(), *square)):
+    whole = score(photo)
+    return torch.tensor([[sign * (whole - score(cover(photo, row, column, side)))
+                          for column in range(photo.shape[2] // side)]
+                         for row in range(photo.shape[1] // side)])
+
+
+def share(heat, box):
+    left, top, right, bottom = box
+    return heat[top:bottom, left:right].sum() / heat.sum()
 
 
 WRONG = [
@@ -110,6 +148,22 @@ WRONG = [
     ("4.2", 9216, "a bias, too"),
     ("4.3", lambda v, c, q: int((v @ q).argmax()), "place"),
     ("4.3", lambda v, c, q: c[int((v @ q).argmax())], "angle"),
+    ("5.1", 40980, "new head alone"), ("5.1", 25598012, "old head is gone"), ("5.1", 1, "Take the old head"),
+    ("5.2", only_thaw, "must not"),
+    ("5.2", learning(lambda name, names: name.startswith(tuple(names))), "these learn: stage4, stage40"),
+    ("5.2", learning(in_part, count=lambda parameter: 1), "count numbers"),
+    ("5.3", lambda losses, patience: losses.index(min(losses)), "nobody has seen"),
+    ("5.3", lambda losses, patience: len(losses) - 1, "patience of 2 it gives 4"),
+    ("8.1", lambda heat, box: share(heat.T, box), "must give"),
+    ("8.1", lambda heat, box: share(heat, box) * heat.sum(), "must give 1.000"),
+    ("8.1", share, "zero everywhere"),
+    ("8.2", lambda *given: falls(*given, sign=-1), "other way round"),
+    ("8.2", lambda *given: falls(*given, cover=covered), "a copy"),
+    ("8.2", lambda *given: falls(*given).T, r"shape \(2, 3\)"),
+    ("8.2", lambda *given: falls(*given) + 1, "not right"),
+    ("8.2", lambda score, photo, side: score(photo[:, :side, :side]), "whole photo"),
+    ("8.3", "ACF", "where"), ("8.3", "F", "another one"), ("8.3", "XYZ", "A to F"),
+    ("8.3", ["C", "E"], "For which classes"),
     ("9.9", 1, "no such exercise"), (1, 1, "no such exercise"),
 ]
 
@@ -123,6 +177,8 @@ def test_a_wrong_answer_is_told_why(exercises, number, answer, words):
 @pytest.mark.parametrize(("number", "answer"), [
     ("1.1", 8582496.0), ("1.1", torch.tensor(8582496)), ("2.3", "ResNet"), ("2.3", ["resnet"]), ("3.1", -3.0),
     ("3.2", torch.tensor([[1, 1, 1], [0, 0, 0], [-1, -1, -1]])), ("3.2", [[0, 2, 0], [0, 0, 0], [0, -2, 0]]),
+    ("5.2", learning(in_part)), ("8.2", falls), ("8.2", lambda *given: falls(*given).tolist()),
+    ("8.3", "fc"), ("8.3", ["C", "F"]),
 ])
 def test_a_right_answer_may_be_written_in_more_than_one_way(exercises, number, answer):
     assert exercises.check(number, answer)
