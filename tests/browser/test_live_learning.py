@@ -238,3 +238,11 @@ def test_photos_come_from_files_and_a_zip_and_what_was_removed_comes_back(page, 
     found = axe.run(page, {"include": [["#vx-area-learn"]]}, RULES).response
     assert [rule["id"] for rule in (*found["violations"], *found["incomplete"])] == []
     assert len(found["passes"]) > 8
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as packed:
+        for number in range(20):
+            packed.write(blue, f"kind {number}/x.png")
+    page.locator(".vx-saving input[type=file]").set_input_files(tmp_path / "many.zip")
+    expect(page.locator(".vx-saving-note")).to_have_text(
+        "17 classes came from many.zip. 3 other folders did not: 20 classes are the most that this page "
+        "takes.")
+    expect(page.locator(".vx-class")).to_have_count(20)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+import struct
+
 import pytest
 
 TOLD = "(index) => explorerEngine.facts.photos[index].expected[0]"
@@ -9,6 +14,12 @@ CHECKED = """async () => {
   const { passed, same_top, rows } = await explorerEngine.check();
   return [passed, same_top, rows.length];
 }"""
+EMPTY = '<script type="application/json" id="vx-learnt">null</script>'
+# The second model is never unpacked.
+SLOW = """Object.defineProperty(globalThis, "explorerEngine", { set(engine) {
+  const { run } = engine;
+  engine.run = (index, ...more) => (index ? new Promise(() => {}) : run(index, ...more));
+} });"""
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +86,38 @@ def test_two_models_stand_side_by_side_and_change_places(page, folder, expect):
     expect(beside.get_by_text("What the members say")).to_be_visible()
     expect(beside.locator("[aria-label='Answers of the member other'] .vx-answer")).to_have_count(2)
     assert page.evaluate(CHECKED) == [True, 2, 2]
+
+
+def test_a_page_with_much_that_was_learnt_on_its_second_model_comes_back(page, folder, expect):
+    from PIL import Image
+
+    import explorer
+    from tests.inspection.small_models import RedNet
+
+    photo = explorer.sample_photos()[0]
+    file = explorer.live_page([RedNet(), RedNet()], folder / "twins.html", photos=[photo])
+    names, floats = ["W" * 79 + "a", "W" * 79 + "b"], base64.b64encode(struct.pack("<2f", 1, 2)).decode()
+    one = {"name": "x", "greys": "", "jpeg": "", "thumb": "", "embeddings": [["0", floats], ["1", floats]]}
+    photos = [{**one, "burst": burst} for burst in range(499)]
+    classes = [{"name": names[0], "photos": photos}, {"name": names[1], "photos": photos[:1]}]
+    head = {"labels": names, "weights": [floats, floats], "bias": floats, "model": 1, "said": "",
+            "table": None}
+    text = file.read_text(encoding="utf-8")
+    assert text.count(EMPTY) == 1
+    learnt = json.dumps({"format": 1, "classes": classes, "head": head})
+    file.write_text(text.replace(EMPTY, EMPTY.replace("null", learnt)), encoding="utf-8")
+    page.add_init_script(SLOW)
+    opened(page, file, expect)
+    beside = page.locator("#vx-area-beside")
+    expect(beside.get_by_role("status")).to_have_text(re.compile("is being unpacked"))
+    expect(page.locator("#vx-area-heat h2")).to_contain_text("WWW")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    pictures = [folder / f"{number}.png" for number in range(3)]
+    for picture in pictures:
+        Image.new("RGB", (8, 8), "red").save(picture)
+    page.locator(".vx-class input[type=file]").first.set_input_files(pictures)
+    expect(page.locator(".vx-collect-note")).to_have_text(re.compile(
+        "^1 photo came to .* 2 more were left: 500 photos of a class are the most that this page takes"))
+    beside.get_by_role("button", name="Put the second model in front").click()
+    expect(page.get_by_label("the layer that was learnt")).to_be_checked()

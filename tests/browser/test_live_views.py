@@ -92,6 +92,8 @@ def test_answers_maps_and_heat_are_those_of_the_notebook(live, net, there, expec
     expect(names).to_have_text([one.label for one in look.predictions])
     shown = [float(value.removesuffix(" %")) for _, value in rows(live)]
     assert shown == pytest.approx([100 * one.probability for one in look.predictions], abs=0.11)
+    aloud = live.locator("#vx-area-answers [role=status]")  # for whoever sees no list
+    expect(aloud).to_have_text(", ".join(rows(live)[0]))
 
     name, maps = list(look.stages.items())[-1]
     strongest = np.argsort(-strength(maps.numpy()), kind="stable")[:4]
@@ -144,6 +146,10 @@ def test_every_map_of_a_stage_is_there_drawn_where_it_is_seen_and_walked_by_keys
     expect(option).to_have_attribute("aria-label", re.compile(rf"{wanted.lower()}: range .* to .*; strength"))
     live.locator(".vx-live-big").hover()
     expect(live.locator(".vx-live-side p")).to_contain_text(re.compile(r"value \S+ at row \d+, column \d+"))
+    live.locator(".vx-live-big").focus()  # without a mouse: from cell to cell, and no further than the last
+    for _ in range(3):
+        live.keyboard.press("ArrowRight")
+    expect(live.locator(".vx-live-side p")).to_have_text(re.compile(r"value \S+ at row 1, column 2"))
     sheet.focus()
     live.keyboard.press("Escape")
     expect(live.locator(".vx-live-side")).to_be_hidden()
@@ -168,6 +174,54 @@ def test_the_part_of_the_photo_that_a_cell_reads_is_framed(live, there, expect):
     expect(frame).to_be_hidden()
 
 
+def test_on_a_phone_a_touch_shows_what_a_cell_reads_beside_its_map(browser, page_file, expect):
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(page_file.as_uri())
+    expect(page.locator(".vx-live-sheet")).to_be_visible()
+    page.locator("#vx-area-stage").get_by_label("Stage").select_option(index=1)
+    page.locator(".vx-live-sheet").tap(position={"x": 12, "y": 12})
+    frame = page.locator(".vx-live-where-frame")
+    expect(frame).to_be_visible()
+    whole, first = page.locator(".vx-live-where").bounding_box(), frame.bounding_box()
+    assert 0 < first["width"] < whole["width"] / 2 and whole["width"] > 100
+    page.locator(".vx-live-big").tap(position={"x": 250, "y": 250})
+    expect(page.locator(".vx-live-side p")).to_contain_text("value")
+    assert frame.bounding_box()["x"] > first["x"]
+    context.close()
+
+
+def test_a_page_that_the_browser_itself_has_saved_opens_as_it_was(live, there, page, tmp_path, expect):
+    (tmp_path / "saved.html").write_text(live.content(), encoding="utf-8")  # with all that is drawn
+    page.goto((tmp_path / "saved.html").as_uri())
+    expect(page.locator("body")).to_have_attribute("data-ready", "true")
+    expect(page.locator("#vx-live-opening")).to_be_hidden()
+    expect(page.locator(".vx-live-photo")).to_have_count(3)
+    expect(page.locator(".vx-answers[aria-label^=Predictions] .vx-answer")).to_have_count(5)
+    expect(page.locator(".vx-flow")).to_have_count(1)
+    expect(page.locator("h1")).to_have_count(1)
+
+
+def test_a_network_without_classes_shows_its_maps_and_takes_those_of_the_reader(page, tmp_path, expect):
+    import explorer
+
+    model = tiny("resnet")
+    model.reset_classifier(0)
+    model.config = model.config.without_head().with_(input_size=(3, 96, 96))
+    page.goto(explorer.live_page(model, tmp_path / "maps.html", photos=[photo("daisy")]).as_uri())
+    expect(page.locator("#vx-area-stage")).to_contain_text("512 maps")
+    expect(page.locator("#vx-area-heat h2")).to_have_text("The photo")
+    expect(page.locator("#vx-live-say")).to_be_empty()
+    expect(page.get_by_role("button", name="Check in this browser")).to_be_hidden()  # it answers nothing
+    assert page.evaluate("explorerEngine.check().then(({ rows }) => rows)") == []
+    for name in ("cup", "hand"):
+        page.get_by_label("Name of a new class").fill(name)
+        page.get_by_role("button", name="Add a class").click()
+        page.get_by_role("button", name=f"Add the photo in front to {name}").click()
+    expect(page.locator(".vx-answer")).to_have_count(2)
+    assert page.js_errors == []
+
+
 def test_photos_of_ones_own_are_taken_and_what_is_none_is_told_in_a_sentence(live, expect):
     field, told = live.locator("#vx-area-photos input[type=file]"), live.locator("#vx-live-say")
 
@@ -184,6 +238,8 @@ def test_photos_of_ones_own_are_taken_and_what_is_none_is_told_in_a_sentence(liv
     field.set_input_files([file("<b>tall</b>.jpg", content.getvalue())])
     expect(live.locator(".vx-flow-photo figcaption")).to_contain_text("<b>tall</b>.jpg")
     expect(told).to_be_empty()
+    smaller = "made smaller first: 61 × 2048 pixels of 90 × 3000."
+    expect(live.locator(".vx-live-credit")).to_contain_text(smaller)
     size = "document.querySelector('.vx-live-layer')"
     assert live.evaluate(f"{size}.height") == 1024 and live.evaluate(f"{size}.width") in (30, 31)
     expect(live.locator(".vx-live-photo").first).to_have_attribute("aria-pressed", "true")
@@ -191,6 +247,22 @@ def test_photos_of_ones_own_are_taken_and_what_is_none_is_told_in_a_sentence(liv
     live.keyboard.press("ArrowRight")
     live.keyboard.press("Enter")
     expect(live.locator(".vx-live-credit")).not_to_contain_text("your own")
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8), "teal").save(content, "PNG")
+    names = ["what a browser opens.heic", *(f"{number}.png" for number in range(13))]
+    field.set_input_files([file(name, content.getvalue(), "image/png") for name in names])
+    expect(told).to_have_text("Of 14 files the first 12 were taken: more do not fit here.")
+    live.evaluate("""() => {
+        const { run } = explorerEngine, once = async () => {
+            explorerEngine.run = run;
+            throw new Error("too thin");
+        };
+        explorerEngine.run = once;
+    }""")
+    live.locator(".vx-live-photo").nth(1).click()
+    expect(told).to_have_text("too thin")
+    live.locator(".vx-live-photo").nth(2).click()
+    expect(told).to_be_empty()  # it was about the other photo
 
 
 def test_the_page_is_checked_once_more_in_this_browser_and_asks_no_network(live, expect):

@@ -138,7 +138,7 @@ def _with_heat(
     names = ("image", "class_weights", "direction")
     questions = [(dict(zip(names, inputs)), found) for inputs, found in zip(asked, results)]
     height, width = cam.shape[1:]
-    said = (f"Grad-CAM, drawn from the {counted(height * width, 'place')} ({height} x {width}) of the map of "
+    said = (f"Grad-CAM, drawn from the {counted(height * width, 'place')} ({height} × {width}) of the map of "
             f"{source.stage}: where the evidence lies that this stage uses.")
     heat = {"stage": source.stage, "shape": [height, width], "said": " ".join((said, *source.notes))}
     return graph, questions, heat, ""

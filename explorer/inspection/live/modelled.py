@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from explorer.display.colours import colour_of, hex_of
+from explorer.inspection.compare.sizes import published_of
 from explorer.inspection.export.parts import MAP, Leaving
 from explorer.inspection.export.places import how_to_go_on
 from explorer.inspection.look.stops import MOST, even, words_of
@@ -27,6 +28,7 @@ from explorer.models.segmentation.segmenter import Segmenter
 from explorer.models.weights.table import mac_count
 
 BILINEAR = Image.Resampling.BILINEAR
+RANDOM = "random weights"  # what a run that began with none says of its beginning
 #: A model's task, as the page's scripts call it.
 TASKS = {"classification": "classify", "detection": "detect", "segmentation": "segment"}
 
@@ -131,19 +133,28 @@ def _card(given: Any, model: VisionModel, told: Mapping[str, Any]) -> list[tuple
         rows.append(("multiply-adds", f"{count_text(macs)} for one photo"))
     if told.get("labels"):
         rows.append(("numbers" if told["outputs"] == "numbers" else "classes", str(len(told["labels"]))))
-    rows.append(("photo", f"{size[2]} x {size[1]} pixels"))
-    report = model.load_report
-    rows.append(("weights", _weights(given, model) if report is None else report.source or config.name))
-    rows.append(("licence of the weights", config.license or "nobody said"))
-    if card and config.top1 is not None and not is_run(given):
-        rows.append(("accuracy", f"{config.top1:.1f} % top-1 on ImageNet (published)"))
+    rows.append(("photo", f"{size[2]} × {size[1]} pixels"))
+    rows += _weights(given, model)
+    top1 = published_of(model) if card and model.task == "classification" and not is_run(given) else None
+    if top1 is not None:
+        rows.append(("accuracy", f"{top1:.1f} % top-1 on ImageNet (published)"))
     if card:
         rows.append(("paper", f"{card.family.paper}. {card.family.url}"))
     return rows + _learnt(given)
 
 
-def _weights(given: Any, model: VisionModel) -> str:
-    return "learnt by this run" if is_run(given) else "none were loaded"
+def _weights(given: Any, model: VisionModel) -> list[tuple[str, str]]:
+    """Where they come from; and, where somebody has published them or what they were learnt from, their
+    licence.
+    """
+    report, config = model.load_report, model.config
+    source = (report.source or config.name) if report is not None else ""
+    if is_run(given):
+        run: Any = given
+        rows, published = [("weights", "learnt by this run")], getattr(run, "began_with", source) != RANDOM
+    else:
+        rows, published = [("weights", source or "none were loaded")], report is not None
+    return [*rows, ("licence of the weights", config.license or "nobody said")] if published else rows
 
 
 def _learnt(given: Any) -> list[tuple[str, str]]:

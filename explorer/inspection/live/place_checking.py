@@ -127,7 +127,7 @@ def _say(entry: Entry, report: Report, own: _Agreement, frame: tuple[int, int]) 
         same = f"explorer.segment gives the same mask to {own.same} of {own.photos}"
         if own.same < own.photos:
             same += f", and to the others one that agrees in {100 * own.least:.1f} % of the pixels or more"
-    report.said.append(f"This page looks at every photo in a frame of {wide} x {high} pixels, where explorer "
+    report.said.append(f"This page looks at every photo in a frame of {wide} × {high} pixels, where explorer "
                        f"takes one that is made for the photo; {same}.")
     if report.largest_map:
         report.said.append(f"The maps differ from PyTorch's by {100 * report.largest_map:.2g} % of the "

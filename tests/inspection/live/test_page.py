@@ -22,6 +22,7 @@ from explorer.inspection.live.assembling import MARK
 from explorer.inspection.live.photos import LONGEST, MOST, photos_for
 from explorer.inspection.live.several import usual_photos
 from explorer.models.outputs import KINDS
+from explorer.models.weights.report import LoadReport
 
 pytestmark = pytest.mark.usefixtures("no_runtime")
 HOSTILE = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "<!-- & \"'")
@@ -73,8 +74,26 @@ def test_the_facts_are_what_the_pages_scripts_know(tmp_path):
         assert len(stage["fields"]["columns"]) in (0, stage["shape"][2])
     assert told["heat"]["shape"] == told["results"]["heat"][1:] and told["no_heat"] == ""
     assert facts["precision"] == "float16" and facts["runtime"]["licence"] == "MIT"
-    assert {row[0] for row in told["card"]} >= {"parameters", "classes", "photo", "licence of the weights"}
+    assert {row[0] for row in told["card"]} >= {"parameters", "classes", "photo", "weights"}
     assert any("mean nothing" in note for note in told["notes"])  # nobody taught it
+
+
+def test_the_card_says_of_the_weights_what_is_true_of_these(tmp_path):
+    def card_of(model) -> dict[str, str]:
+        return dict(facts_of(write(model, tmp_path))["models"][0]["card"])
+
+    model = small()
+    model.config = model.config.with_(top1=57.9, license="apache-2.0", num_classes=3)
+    card = card_of(model)
+    assert card["weights"] == "none were loaded" and card["photo"] == "64 × 64 pixels"
+    assert not {"accuracy", "licence of the weights"} & card.keys()  # those are of weights that nobody loaded
+    model.load_report = LoadReport("the file that was published")
+    card = card_of(model)
+    assert card["licence of the weights"] == "apache-2.0" and card["weights"] == "the file that was published"
+    assert card["accuracy"] == "57.9 % top-1 on ImageNet (published)"
+    model.reset_classifier(0)
+    model.config = model.config.without_head()
+    assert "accuracy" not in card_of(model)  # it was another network's, with its classifier
 
 
 def test_each_photo_goes_along_with_what_torch_says_of_it(tmp_path):
@@ -220,6 +239,8 @@ def test_a_run_is_written_by_its_own_name(tmp_path):
     assert facts["title"] == "my pets" and facts["models"][0]["labels"] == ["cat", "dog"]
     card = dict(facts["models"][0]["card"])
     assert card["epochs"] == "1 epoch" and card["learnt from"] != "not known"
+    assert card["weights"] == "learnt by this run"
+    assert "licence of the weights" not in card  # it began with none
     saved = explorer.load_run(run.save(tmp_path / "saved"), model=net(2))
     assert facts_of(saved.live_page(tmp_path / "again.html", photos=photo()))["title"] == "my pets"
 

@@ -112,6 +112,17 @@ def test_answers_come_in_the_notebooks_order_and_words(run, kind):
     assert run(work, kind=kind, labels=labels, logits=raw.tolist(), shares=shares.tolist()) == here
 
 
+def test_a_network_without_classes_answers_nothing_before_some_are_learnt(run):
+    work = """
+        const none = { labels: [], outputs: { kind: "" } };
+        const result = { logits: null, shares: null, embedding: [1] };
+        const learnt = { labels: ["cup", "hand"], shares: () => [0.25, 0.75] };
+        const labels = answersOf(none, learnt, result).map(({ label }) => label);
+        return [answersOf(none, null, result), labels];
+    """
+    assert run(work) == [[], ["hand", "cup"]]
+
+
 def test_the_heat_map_of_an_answer_is_of_its_own_score(run):
     work = """
         const yesNo = { labels: ["no", "yes"], outputs: { kind: "yes/no" } };

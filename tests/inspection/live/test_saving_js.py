@@ -20,8 +20,9 @@ def test_what_was_learnt_comes_back_from_its_block_whatever_a_class_is_called(tm
         const photo = { name: "a<b", burst: 3, greys: Uint8Array.of(1, 2), thumb: Uint8Array.of(8),
                         jpeg: new Uint8Array(70000).fill(9),
                         embeddings: { 0: Float32Array.of(0.1, -1e-30, 3e8) } };
-        const head = { labels: given, weights: [Float32Array.of(1, 2)], model: 0,
-                       bias: Float32Array.of(-0.5), said: "x", table: [[1]] };
+        const head = { labels: given, weights: given.map(() => Float32Array.of(1, 2)), model: 0,
+                       bias: Float32Array.from(given, () => -0.5), said: "x",
+                       table: given.map(() => given.map(() => 1)) };
         const classes = given.map((name) => ({ name, photos: [photo] }));
         const text = blockText(packLesson({ classes, head }));
         const back = unpackLesson(JSON.parse(text)), one = back.classes[0].photos[0];
@@ -33,12 +34,58 @@ def test_what_was_learnt_comes_back_from_its_block_whatever_a_class_is_called(tm
     found = run_script(SCRIPTS, body, tmp_path, HOSTILE)
     assert found["open"] is False and found["names"] == HOSTILE == found["labels"]
     assert found["exact"] and found["bytes"] == 70000 and found["greys"] == [1, 2] and found["burst"] == 3
-    assert found["bias"] == [-0.5]
+    assert found["bias"] == [-0.5] * len(HOSTILE)
 
 
 def test_a_form_that_it_does_not_know_is_refused_with_a_sentence(tmp_path):
     body = "try { unpackLesson({ format: 99 }); } catch (error) { return error.message; }"
     assert run_script(SCRIPTS, body, tmp_path) == "This page holds classes in a form that it can’t read."
+
+
+def test_what_somebody_has_written_into_the_block_by_hand_is_refused_with_that_sentence(tmp_path):
+    body = """
+        const photo = (more) => ({ name: "x", burst: 1, greys: "", jpeg: "", thumb: "",
+                                   embeddings: [["0", textOfFloats([1, 2])]], ...more });
+        const two = [[1, 2], [3, 4]].map(textOfFloats), bias = textOfFloats([0, 1]);
+        const head = (more) => ({ labels: ["a", "b"], weights: two, bias, model: 0, said: "", table: null,
+                                  ...more });
+        const page = (photos, head = null) => ({ format: 1, classes: [{ name: "a", photos }], head });
+        const told = (data) => {
+          try { unpackLesson(data); } catch (error) { return error.message; }
+          return "";
+        };
+        const right = [page([photo({})], head({ table: [[1, 0], [2, 3]] })), page([])].map(told);
+        const photos = [{ burst: "x" }, { burst: null }, { burst: -1 }, { name: 5 }, { greys: 7 },
+          { jpeg: "?" }, { embeddings: [["0", "AAA="]] }, { embeddings: [["0", textOfFloats([NaN])]] },
+          { embeddings: 3 }];
+        const heads = [{ labels: [] }, { labels: "ab" }, { labels: ["a", {}] }, { weights: [bias] },
+          { bias: "AAAA" }, { weights: [bias, textOfFloats([NaN, 1])] }, { table: "zz" }, { table: [[1]] },
+          { said: { a: 1 } }, { model: "0" }];
+        const wrong = [5, "abc", [], null, {}, { format: 1 }, { format: 1, classes: [{}] }, page(3),
+          page([null]), ...photos.map((more) => page([photo(more)])),
+          ...heads.map((more) => page([], head(more)))];
+        return { right, wrong: wrong.map(told) };
+    """
+    found = run_script(SCRIPTS, body, tmp_path)
+    assert found["right"] == ["", ""]
+    assert set(found["wrong"]) == {"This page holds classes in a form that it can’t read."}
+
+
+def test_a_zip_of_a_few_bytes_that_unpacks_to_many_is_refused_and_only_photos_are_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for number in range(3):
+            packed.writestr(f"cup/{number}.jpg", bytes(400_000))
+        packed.writestr("cup/much.bin", bytes(3_000_000))
+        packed.writestr("../../etc/top.jpg", b"x")
+    body = """
+        const bytes = new Uint8Array(readFileSync("bomb.zip"));
+        const read = (most) => filesOfZip(bytes, { wanted: placeInFolders, most })
+          .then((files) => files.map((one) => [one.name, one.bytes.length]), (error) => error.message);
+        return { refused: await read(1e6), taken: await read(1.3e6) };
+    """
+    found = run_script(SCRIPTS, body, tmp_path)
+    assert found["refused"] == "This .zip unpacks to more than 1 GB: give fewer photos at once."
+    assert found["taken"] == [*([f"cup/{n}.jpg", 400_000] for n in range(3)), ["../../etc/top.jpg", 1]]
 
 
 def test_a_copy_changes_the_learnt_block_and_nothing_else(tmp_path):

@@ -19,10 +19,11 @@ function numberText(value) {                             // four digits, as Pyth
 
 // All answers, [{ index, label, share, value }], the likeliest first; numbers as they come, without a share.
 function answersOf({ labels, outputs }, head, result) {
+  if (!head && !labels.length) return [];                // a network without classes has an embedding, and no scores
   if (!head && outputs.kind === "numbers")
     return labels.map((label, index) => ({ index, label, share: null, value: numberText(result.shares[index]) }));
   const names = head?.labels ?? labels, shares = head ? head.shares(result.embedding) : result.shares;
-  const [score] = result.logits, order = head ? shares : outputs.kind === "yes/no" ? [-score, score] : result.logits;
+  const yesNo = outputs.kind === "yes/no" && !head, order = head ? shares : yesNo ? [-result.logits[0], result.logits[0]] : result.logits;
   return Array.from(shares, (share, index) => ({ index, label: names[index], share, value: percentOf(share) }))
     .sort((a, b) => order[b.index] - order[a.index] || a.index - b.index);
 }

@@ -66,13 +66,15 @@ function setUpBeside(app) {
     reword(found, read?.words ?? "");
     return answers[0];
   }
-  async function look(run) {
+  async function look(run, aloud) {
     const mine = ++turn, first = app.result, source = app.source, other = 1 - app.model, facing = [app.facing, models[other]];
     reword(title, `Beside it: ${facing[1].title || facing[1].name}`);
+    if (shown < 0) reword(words, "It is being unpacked: its answers follow in a moment.");
     try {
       const second = await run(other, source, { maps: true });
       if (!second || mine !== turn) return;
       const best = [first, second].map((result, at) => tell(at, facing[at], result));
+      words.setAttribute("aria-live", aloud ? "polite" : "off");  // what changes with every frame is not read out
       reword(words, agreementOf(facing, best));
       if (shown !== other) flow.face(facing[1]);
       shown = other;
@@ -82,11 +84,11 @@ function setUpBeside(app) {
       if (mine === turn) reword(words, error.message);
     }
   }
-  app.on("result", () => look(app.engine.run));
+  app.on("result", () => look(app.engine.run, true));
   app.on("frame", async () => {                           // of a camera those frames that there is time for
     if (busy) return;
     busy = true;
-    await look(app.engine.run);
+    await look(app.engine.run, false);
     busy = false;
   });
   app.on("model", () => { turn++; reword(words, ""); });

@@ -21,6 +21,7 @@ function setUpCard(app) {
     const row = make("p", "vx-live-check", proof), check = button(row, "Check in this browser", act), told = make("span", "vx-soft", row);
     told.setAttribute("role", "status");
     check.disabled = true;
+    row.hidden = !facts.models.some(({ labels }) => labels.length);  // nothing is answered that could be compared
     app.on("ready", () => { check.disabled = !photos.length; });
     async function act() {
       check.disabled = true;

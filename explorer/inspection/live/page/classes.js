@@ -12,7 +12,8 @@ function setUpAnswers(app) {
   const count = pickList(head, "Show", { 3: "top 3", 5: "top 5", 10: "top 10" }, "5");
   const list = make("div", "", root), meaning = make("p", "vx-soft", root);
   const field = make("label", "vx-live-find", root, "Find a class"), input = make("input", "", field);
-  const matches = make("div", "", root), none = make("p", "vx-soft", root);
+  const matches = make("div", "", root), none = make("p", "vx-soft", root), aloud = make("p", "vx-live-aloud", root);
+  aloud.setAttribute("role", "status");                  // a new photo's answer, for whoever does not see the list
   Object.assign(input, { type: "search", autocomplete: "off", spellcheck: false });
   const hint = "Where in the photo is this? Draws the heat map for it";
   const rows = { list: [], matches: [] };
@@ -57,6 +58,8 @@ function setUpAnswers(app) {
   input.onkeydown = (event) => { if (event.key === "Enter" && rows.matches.length) pick(rows.matches[0]); };
   count.select.onchange = draw;
   for (const event of ["result", "frame", "class", "head", "model"]) app.on(event, draw);
+  app.on("result", () => reword(aloud, !root.hidden && all.length ? `${all[0].label}, ${all[0].value}` : ""));
+  app.on("frame", () => reword(aloud, ""));              // not each frame of a camera
 }
 
 // A labelled list to choose from: { field, select }.

@@ -155,9 +155,10 @@ function setUpCollect(app) {
       return say(`“${one.name}”: ${counted(one.photos.length, "photo")}.`);
     },
     async addFiles(one, files) {
-      let added = 0, failed = [];
-      for (const file of files) {
-        say(`Photo ${added + failed.length + 1} of ${files.length} …`);
+      let added = 0;
+      const failed = [], taken = files.slice(0, Math.max(0, MOST_PHOTOS - one.photos.length)), left = files.length - taken.length;
+      for (const file of taken) {
+        say(`Photo ${added + failed.length + 1} of ${taken.length} …`);
         try {
           await lesson.addTo(one, await sourceOfFile(file), { name: file.name, burst: file.burst ?? lesson.newBurst() });
           added += 1;
@@ -166,7 +167,8 @@ function setUpCollect(app) {
         }
       }
       const more = failed.length > 2 ? ` ${failed.length - 2} more could not be opened.` : "";
-      say(`${counted(added, "photo")} came to “${one.name}”. ${failed.slice(0, 2).join(" ")}${more}`);
+      const full = left ? ` ${left} more were left: ${MOST_PHOTOS} photos of a class are the most that this page takes.` : "";
+      say(`${counted(added, "photo")} came to “${one.name}”. ${failed.slice(0, 2).join(" ")}${more}${full}`);
     },
   };
   lesson.acts = acts;

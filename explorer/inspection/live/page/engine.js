@@ -105,8 +105,9 @@ async function openEngine(facts, { onProgress = () => {} } = {}) {
   }
   // The page's own photos in this browser against what torch said of them when the page was written.
   async function check(onShare = () => {}) {
-    const rows = [], all = facts.photos.length * facts.models.length;
+    const answering = facts.models.filter(({ labels }) => labels.length), rows = [], all = facts.photos.length * answering.length;
     for (const [index, model] of facts.models.entries()) {
+      if (!answering.includes(model)) continue;          // it says nothing that could be compared
       for (const [photo, { expected }] of facts.photos.entries()) {
         const source = await photoSource(photo), result = await run(index, source, { maps: false });
         const compared = COMPARED[model.task](expected[index], result, model, facts.report, source);

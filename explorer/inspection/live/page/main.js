@@ -12,7 +12,7 @@
 
 function makeApp(facts) {
   const heard = {}, live = document.getElementById("vx-live-say");
-  let turn = 0, top = null;                              // top: the likeliest class of a learnt head, as last seen
+  let turn = 0, top = null, sorry = "";                  // top: the likeliest class of a learnt head, as last seen
 
   const app = {
     facts, engine: null, model: 0, source: null, title: "", result: null, wanted: null, head: null, stage: "",
@@ -51,9 +51,11 @@ function makeApp(facts) {
       Object.assign(app, { source, title });
       app.emit("source", source);
       try {
-        return await app.look(run, source, title, "result");
+        const result = await app.look(run, source, title, "result");
+        if (result && sorry && live.textContent === sorry) app.say("");  // it was about another photo
+        return result;
       } catch (error) {
-        if (mine === turn) app.say(error.message);
+        if (mine === turn) app.say(sorry = error.message);
         return null;
       }
     },

@@ -4,11 +4,10 @@ const MOST_PIXELS = 2048;                                // a side; a larger pho
 const MOST_OWN = 12;                                     // of the reader's photos that stay in the strip
 const THUMB = 96;
 
-// A file that somebody has given, as { width, height, pixels }, upright; throws an Error with a sentence.
+// A file that somebody has given, as { width, height, pixels }, upright, `was`: [width, height] where it was larger; throws an
+// Error with a sentence.
 async function sourceOfFile(file) {
   const name = file.name ? `“${file.name}”` : "What was pasted";
-  if (/\.hei[cf]$/i.test(file.name ?? "") || /hei[cf]$/.test(file.type))
-    throw new Error(`${name} is a HEIC photo, which most browsers can't open: save it as JPEG first.`);
   try {
     const picture = await createImageBitmap(file), { width, height } = picture, most = Math.max(width, height);
     if (most <= MOST_PIXELS) {
@@ -22,8 +21,10 @@ async function sourceOfFile(file) {
     pen.fillRect(0, 0, canvas.width, canvas.height);
     pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
     picture.close();
-    return { width: canvas.width, height: canvas.height, pixels: pen.getImageData(0, 0, canvas.width, canvas.height).data };
-  } catch {
+    return { width: canvas.width, height: canvas.height, pixels: pen.getImageData(0, 0, canvas.width, canvas.height).data, was: [width, height] };
+  } catch {                                              // Safari opens HEIC
+    if (/\.hei[cf]$/i.test(file.name ?? "") || /hei[cf]$/.test(file.type))
+      throw new Error(`${name} is a HEIC photo, which most browsers can't open: save it as JPEG first.`);
     throw new Error(file.size ? `${name} is no picture that this browser can open: give a JPEG, PNG or WebP.`
       : `${name} is empty: give a JPEG, PNG or WebP.`);
   }
@@ -71,11 +72,13 @@ function setUpPhotos(app) {
   }
   async function take(files) {
     let first = null;
-    const sorry = [];
-    for (const file of [...files].slice(0, MOST_OWN)) {
+    const all = [...files], sorry = [];
+    if (all.length > MOST_OWN) sorry.push(`Of ${all.length} files the first ${MOST_OWN} were taken: more do not fit here.`);
+    for (const file of all.slice(0, MOST_OWN)) {
       try {
         const source = await sourceOfFile(file), title = file.name || "pasted picture";
-        const one = add({ title, said: `${title}, your own photo: it stays on this computer.`, open: async () => source,
+        const less = source.was ? ` It was made smaller first: ${source.width} × ${source.height} pixels of ${source.was.join(" × ")}.` : "";
+        const one = add({ title, said: `${title}, your own photo: it stays on this computer.${less}`, open: async () => source,
           url: urlOf(thumbnail(source), "image/bmp") }, true);
         one.dataset.own = "true";
         first ??= one;

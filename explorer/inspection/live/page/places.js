@@ -112,6 +112,7 @@ function setUpPlaces(app) {
   function show(sure = true) {
     if (root.hidden || !app.result) return;
     const asked = { score: Number(score.input.value), overlap: Number(overlap.input.value), sure };
+    words.setAttribute("aria-live", sure ? "polite" : "off");  // what changes with every camera frame is not read out
     reword(words, draw(app.result, app.source, app.title, app.facing, asked).words);
   }
   app.on("model", face);

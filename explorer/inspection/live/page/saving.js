@@ -28,14 +28,33 @@ function packLesson({ classes, head }) {
   return { format: LEARNT_FORMAT, classes: classes.map((one) => ({ name: one.name, photos: one.photos.map(photo) })), head: kept };
 }
 function unpackLesson(data) {
-  if (data?.format !== LEARNT_FORMAT || !Array.isArray(data.classes)) throw new Error("This page holds classes in a form that it can’t read.");
-  const photo = (one) => ({ name: String(one.name), burst: Number(one.burst), greys: bytesOfText(one.greys), jpeg: bytesOfText(one.jpeg),
-    thumb: bytesOfText(one.thumb), embeddings: Object.fromEntries(one.embeddings.map(([model, text]) => [model, floatsOfText(text)])) });
-  const head = data.head && { ...data.head, weights: data.head.weights.map(floatsOfText), bias: floatsOfText(data.head.bias) };
-  return { classes: data.classes.map((one) => ({ name: String(one.name), photos: one.photos.map(photo) })), head };
+  const known = (right, value) => { if (!right) throw new TypeError("not as it was saved"); return value; };
+  const text = (value) => known(typeof value === "string", value), whole = (value) => known(Number.isSafeInteger(value) && value >= 0, value);
+  const floats = (value) => { const found = floatsOfText(text(value)); return known(found.every(Number.isFinite), found); };
+  const photo = (one) => ({ name: text(one.name), burst: whole(one.burst), greys: bytesOfText(one.greys), jpeg: bytesOfText(one.jpeg),
+    thumb: bytesOfText(one.thumb), embeddings: Object.fromEntries(one.embeddings.map(([model, values]) => [model, floats(values)])) });
+  const learnt = ({ labels, weights, bias, model, said, table }) => {
+    const each = (rows) => known(rows.length === labels.length, rows);
+    const counts = table && each(table).map((row) => each(row).map(whole));
+    return { labels: known(labels.length > 1, labels).map(text), weights: each(weights).map(floats), bias: each(floats(bias)), model: whole(model),
+      said: text(said), table: counts };
+  };
+  try {
+    known(data.format === LEARNT_FORMAT);
+    return { classes: data.classes.map((one) => ({ name: text(one.name), photos: one.photos.map(photo) })), head: data.head && learnt(data.head) };
+  } catch {
+    throw new Error("This page holds classes in a form that it can’t read.");
+  }
 }
 
 // --- the page as it was written ---------------------------------------------------------------------------------
+// A browser's own "save page as" keeps what the scripts had drawn: they draw it anew.
+function clearDrawn(page) {
+  for (const node of page.querySelectorAll(".vx-live-head, .vx-live-area, .vx-live-say")) Object.assign(node, { hidden: false }).replaceChildren();
+  for (const node of page.querySelectorAll(".vx-live > .vx-live-sorry")) node.remove();
+  delete page.body.dataset.ready;
+  return page;
+}
 // Text of a file in pieces: between two of them stands the text of a data block, which is as large as the model and is
 // therefore read when a copy is saved. `page` is the document before any script has changed it.
 function shellOf(page) {
@@ -55,7 +74,7 @@ function shellOf(page) {
 function copyOf({ blocks, pieces }, textOf, learnt) {
   return pieces.flatMap((piece, k) => (k < blocks.length ? [piece, blocks[k] === "vx-learnt" ? blockText(learnt) : textOf(blocks[k])] : [piece]));
 }
-const PAGE_AS_WRITTEN = typeof document === "undefined" ? null : shellOf(document);
+const PAGE_AS_WRITTEN = typeof document === "undefined" ? null : shellOf(clearDrawn(document));
 
 // --- a .zip whose files are stored as they are (PKWARE's APPNOTE 6.3) -----------------------------------------------
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -67,6 +86,7 @@ function crcOf(bytes) {
   for (const one of bytes) crc = CRC_TABLE[(crc ^ one) & 255] ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
 }
+const MOST_UNPACKED = 1e9, TOO_MUCH = "This .zip unpacks to more than 1 GB: give fewer photos at once.";
 const UTF8_NAMES = 0x0800, ZIP_DAY = 33;                 // 1 January 1980: the copy of tomorrow is the same file
 // files: [{ name: "cup/photo-1.jpg", bytes }] -> the parts of a .zip
 function zipOf(files) {
@@ -96,29 +116,45 @@ function zipOf(files) {
   [size, at].forEach((value, k) => end.setUint32(12 + 4 * k, value, true));
   return [...parts, ...directory, new Uint8Array(end.buffer)];
 }
-// The files of a .zip, [{ name, bytes }], packed or stored; throws an Error with a sentence.
-async function filesOfZip(bytes) {
+// The files of a .zip that are wanted, [{ name, bytes }], packed or stored; throws an Error with a sentence.
+async function filesOfZip(bytes, { wanted = () => true, most = MOST_UNPACKED } = {}) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), files = [];
   let end = bytes.length - 22;
   while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end -= 1;
   if (end < 0) throw new Error("This file is no .zip, or it is cut off.");
+  let room = most;
   try {
     let at = view.getUint32(end + 16, true);
     for (let left = view.getUint16(end + 10, true); left > 0; left--) {
       const [how, packed, longName] = [view.getUint16(at + 10, true), view.getUint32(at + 20, true), view.getUint16(at + 28, true)];
       const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + longName)), local = view.getUint32(at + 42, true);
       const from = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true), body = bytes.subarray(from, from + packed);
-      if (!name.endsWith("/")) files.push({ name, bytes: how ? await inflated(body) : body });
+      if (!name.endsWith("/") && wanted(name)) {
+        files.push({ name, bytes: how ? await inflated(body, room) : body });
+        room -= files.at(-1).bytes.length;
+      }
       at += 46 + longName + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
     }
-  } catch {
+  } catch (error) {
+    if (error instanceof RangeError && error.message === TOO_MUCH) throw new Error(TOO_MUCH);
     throw new Error("This .zip can’t be read: it is cut off, or packed in a way that this page does not know.");
   }
   return files;
 }
-async function inflated(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+// Throws RangeError where more than `most` bytes come out of a few.
+async function inflated(bytes, most) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw")), pieces = [];
+  let size = 0;
+  for (const reader = stream.getReader(); ;) {
+    const { done, value } = await reader.read();
+    if (done) return new Uint8Array(await new Blob(pieces).arrayBuffer());
+    size += value.length;
+    if (size > most) {
+      reader.cancel().catch(() => {});
+      throw new RangeError(TOO_MUCH);
+    }
+    pieces.push(value);
+  }
 }
 
 // --- class folders ----------------------------------------------------------------------------------------------
@@ -147,14 +183,20 @@ function folderFiles(classes) {
   return files;
 }
 const BURST_NAME = /^burst-(\d+)-\d+$/i, PICTURE_NAME = /\.(jpe?g|png|webp|gif|bmp)$/i;
+// "my_classes/cup/burst-3-1.jpg" -> { folder: "cup", burst: "3" or null }; null for what is no photo in a folder
+function placeInFolders(path) {
+  const parts = path.split(/[\\/]/).filter(Boolean), name = parts.pop() ?? "", folder = parts.pop();
+  if (!folder || !PICTURE_NAME.test(name) || name.startsWith("._") || parts.includes("__MACOSX") || folder === "__MACOSX") return null;
+  return { folder, burst: BURST_NAME.exec(name.replace(PICTURE_NAME, ""))?.[1] ?? null };
+}
 // [{ name: "my_classes/cup/burst-3-1.jpg", ... }] -> Map of class name -> [{ file, burst: "3" or null }]
 function classesOfFiles(files) {
   const found = new Map();
   for (const file of files) {
-    const parts = file.name.split(/[\\/]/).filter(Boolean), name = parts.pop() ?? "", folder = parts.pop();
-    if (!folder || !PICTURE_NAME.test(name) || name.startsWith("._") || parts.includes("__MACOSX") || folder === "__MACOSX") continue;
-    const burst = BURST_NAME.exec(name.replace(PICTURE_NAME, ""))?.[1] ?? null;
-    found.set(folder, [...(found.get(folder) ?? []), { file, burst }]);
+    const { folder, burst } = placeInFolders(file.name) ?? {};
+    if (!folder) continue;
+    if (!found.has(folder)) found.set(folder, []);
+    found.get(folder).push({ file, burst });
   }
   return found;
 }
@@ -163,8 +205,8 @@ const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 // --- on the page --------------------------------------------------------------------------------------------------
 function setUpSaving(app) {
   const { lesson } = app, root = make("div", "vx-saving", app.area("learn")), row = make("div", "vx-class-row", root);
-  const copy = button(row, "Save a copy of this page", () => saveCopy(), { className: "vx-main" });
-  const zip = button(row, "Save the photos (.zip)", () => saveZip()), open = button(row, "Open photos (.zip) …", () => file.click());
+  const copy = button(row, "Save a copy of this page", () => orSay(saveCopy), { className: "vx-main" });
+  const zip = button(row, "Save the photos (.zip)", () => orSay(saveZip)), open = button(row, "Open photos (.zip) …", () => file.click());
   const file = Object.assign(make("input", "", row), { type: "file", accept: ".zip,application/zip", hidden: true });
   const note = make("p", "vx-saving-note", root);
   note.setAttribute("role", "status");
@@ -172,6 +214,7 @@ function setUpSaving(app) {
   zip.title = "A folder for each class, for explorer.finetune(model, \"folder\")";
   const say = (text) => reword(note, text), photos = () => lesson.classes.reduce((sum, one) => sum + one.photos.length, 0);
 
+  const orSay = (act) => act().catch((error) => say(`Nothing was saved: ${error.message}`));
   async function saveCopy() {
     await lesson.settled();
     const name = `${folderName(app.facts.title)}-with-my-classes.html`, learnt = packLesson(lesson);
@@ -187,10 +230,13 @@ function setUpSaving(app) {
   }
   async function openZip(chosen) {
     try {
-      const found = classesOfFiles(await filesOfZip(new Uint8Array(await chosen.arrayBuffer())));
+      const files = await filesOfZip(new Uint8Array(await chosen.arrayBuffer()), { wanted: placeInFolders });
+      const found = classesOfFiles(files), left = [];
       if (!found.size) return say("This .zip holds no folder with photos: it needs a folder for each class.");
-      for (const [name, all] of [...found].slice(0, MOST_CLASSES)) {
-        const one = lesson.classes.find((each) => each.name === name) ?? lesson.add(name), bursts = new Map();
+      for (const [name, all] of found) {
+        const known = lesson.classes.find((each) => each.name === name), bursts = new Map();
+        if (!known && lesson.classes.length >= MOST_CLASSES) { left.push(name); continue; }
+        const one = known ?? lesson.add(name);
         lesson.changed();
         const pictures = all.map(({ file: { name: path, bytes }, burst }) => {
           if (burst && !bursts.has(burst)) bursts.set(burst, lesson.newBurst());
@@ -198,7 +244,8 @@ function setUpSaving(app) {
         });
         await lesson.acts.addFiles(one, pictures);
       }
-      return say(`${counted(found.size, "class", "classes")} came from ${chosen.name}.`);
+      const more = left.length ? ` ${counted(left.length, "other folder")} did not: ${MOST_CLASSES} classes are the most that this page takes.` : "";
+      return say(`${counted(found.size - left.length, "class", "classes")} came from ${chosen.name}.${more}`);
     } catch (error) {
       return say(error.message);
     }
@@ -227,6 +274,6 @@ function setUpSaving(app) {
     if (head) lesson.takeHead(head);
     embedMissing(app).catch((error) => say(error.message));
   } catch (error) {
-    say(`What was saved with this page can’t be read: ${error.message}`);
+    say(error.message);
   }
 }

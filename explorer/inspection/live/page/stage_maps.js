@@ -29,7 +29,8 @@ function setUpStage(app) {
   small("×", "Close the enlarged map", shut);
   const big = make("canvas", "vx-live-big", side), sideBar = make("div", "vx-live-colours", side), low = make("span", "", sideBar);
   const strip = make("canvas", "", sideBar), high = make("span", "", sideBar), facts = make("p", "vx-soft", side);
-  sheet.tabIndex = 0;
+  const where = whereInPhoto(app, side);
+  sheet.tabIndex = big.tabIndex = 0;
   sheet.setAttribute("role", "listbox");
   Object.assign(mark, { id: newId("map") });
   mark.setAttribute("role", "option");
@@ -41,6 +42,7 @@ function setUpStage(app) {
 
   let maps = null, ranges = null, strengths = null, order = [], place = null, table = null, shared = [0, 0];
   let cursor = -1, enlarged = -1, queued = 0, drawnFor = 0;  // cursor, enlarged: channels, -1 for none
+  let spotted = [0, 0];                                  // row and column of the enlarged map that were read last
 
   // --- what is shown ------------------------------------------------------------------------------------------
   const stageHere = () => app.facing.stages.find(({ name }) => name === app.stage);
@@ -163,12 +165,13 @@ function setUpStage(app) {
     const values = channelOf(maps, enlarged);
     paintWords(big, columns, rows, Uint32Array.from(codesOf(values, [from, to]), (code) => table[code]));
     Object.assign(big.style, { width: `${Math.round(columns * grow)}px`, aspectRatio: `${columns} / ${rows}` });
-    big.setAttribute("aria-label", describe(enlarged));
+    big.setAttribute("aria-label", `${describe(enlarged)}. Arrow keys read its values`);
     paintWords(strip, 254, 1, table.subarray(0, 254));
     reword(sideTitle, `Map ${enlarged}`);
     reword(low, numeral(from));
     reword(high, numeral(to));
     reword(facts, about(enlarged));
+    where(null);
   }
   function enlarge(channel) {
     const closed = side.hidden;
@@ -199,33 +202,51 @@ function setUpStage(app) {
     return { channel: order[at], row: inside(y % (place.height + MAP_GAP), place.height, maps.shape[1]),
       column: inside(x % (place.width + MAP_GAP), place.width, maps.shape[2]) };
   }
-  const point = (cell) => app.emit("cell", cell && { stage: app.stage, ...cell });
+  function point(cell) {
+    if (enlarged >= 0) where(cell);
+    app.emit("cell", cell && { stage: app.stage, ...cell });
+  }
   sheet.onpointermove = (event) => {
     const cell = under(event);
     point(cell);
     cell ? tellReading(`map ${cell.channel}: ${reads(cell.channel, cell.row, cell.column)}; ${about(cell.channel)}`, false) : hint();
   };
-  sheet.onpointerleave = () => { point(null); hint(); };
+  // A finger leaves with every touch: what it has pointed at stays.
+  sheet.onpointerleave = ({ pointerType }) => { if (pointerType !== "touch") { point(null); hint(); } };
   sheet.onclick = (event) => {
     const cell = under(event);
     if (!cell) return;
     cursor = cell.channel;
     enlarge(cell.channel);
     moveTo(cell.channel);
+    point(cell);
   };
-  big.onpointermove = (event) => {
+  function read(row, column, aloud) {
+    const [, rows, columns] = maps.shape;
+    spotted = [clamp(row, 0, rows - 1), clamp(column, 0, columns - 1)];
+    facts.setAttribute("aria-live", aloud ? "polite" : "off");
+    reword(facts, reads(enlarged, ...spotted));
+    point({ channel: enlarged, row: spotted[0], column: spotted[1] });
+  }
+  function unread() {
+    point(null);
+    if (enlarged >= 0) reword(facts, about(enlarged));
+  }
+  big.onpointermove = big.onpointerdown = (event) => {
     const around = big.getBoundingClientRect(), [, rows, columns] = maps.shape;
-    const row = clamp(Math.floor((rows * (event.clientY - around.top)) / around.height), 0, rows - 1);
-    const column = clamp(Math.floor((columns * (event.clientX - around.left)) / around.width), 0, columns - 1);
-    reword(facts, reads(enlarged, row, column));
-    point({ channel: enlarged, row, column });
+    const row = Math.floor((rows * (event.clientY - around.top)) / around.height);
+    read(row, Math.floor((columns * (event.clientX - around.left)) / around.width), false);
   };
-  big.onpointerleave = () => { point(null); if (enlarged >= 0) reword(facts, about(enlarged)); };
+  big.onpointerleave = ({ pointerType }) => { if (pointerType !== "touch") unread(); };
+  big.onfocus = () => { if (maps && enlarged >= 0) read(...spotted, true); };
+  big.onblur = unread;
   body.onkeydown = (event) => {
     if (!maps || !place || event.ctrlKey || event.metaKey || event.altKey) return;
     const onSheet = event.target === sheet, far = order.length;
     const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -place.columns, ArrowDown: place.columns, Home: -far, End: far };
+    const cells = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
     if (event.key === "Escape" && enlarged >= 0) shut();
+    else if (event.target === big && cells) read(spotted[0] + cells[0], spotted[1] + cells[1], true);
     else if (onSheet && event.key in moves) {
       const at = order.indexOf(cursor) + moves[event.key];
       if (!/Up|Down/.test(event.key) || (at >= 0 && at < far)) step(moves[event.key]);

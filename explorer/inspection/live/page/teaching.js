@@ -153,10 +153,12 @@ function setUpTeaching(app) {
   // A head that a saved page holds: of the classes with these names, for the model that it was learnt on.
   lesson.takeHead = (head) => {
     const ids = head.labels.map((label) => lesson.classes.find((one) => one.name === label)?.id);
-    const whole = [...head.weights, head.bias].every(({ length }, k) => length === (k < ids.length ? app.facing.embedding : ids.length));
-    if (head.model !== app.model || ids.includes(undefined) || !whole) return;
-    linear = lesson.head = Object.assign(linearHead(head.labels, head), { ids, model: head.model, version: lesson.version, said: head.said, table: head.table });
-    learnt.set(head.model, linear);
+    const size = app.facts.models[head.model]?.embedding;
+    if (ids.includes(undefined) || head.weights.some(({ length }) => length !== size)) return;
+    const kept = Object.assign(linearHead(head.labels, head), { ids, model: head.model, version: lesson.version, said: head.said, table: head.table });
+    learnt.set(head.model, kept);
+    if (head.model !== app.model) return;                // it answers as soon as its model is in front
+    linear = lesson.head = kept;
     reword(note, "This page was saved with what was learnt in it.");
     use("linear");
     showScore();
