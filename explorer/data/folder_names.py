@@ -51,7 +51,7 @@ def free_name(name: str, taken: list[str]) -> str:
 
 
 def _trimmed(text: str) -> str:
-    return " ".join(text.split()).strip(".").strip().lstrip(".")
+    return " ".join(text.split()).strip(". ")
 
 
 def _folded(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,18 +14,16 @@ from explorer.data.folders import HIDDEN, NO_PICTURE, DataError, Remains, is_pic
 from explorer.data.folders import why_passed_over as passed_over
 from explorer.data.images import load_image
 from explorer.display.words import natural_key
-from explorer.files import remove_stale, writing
+from explorer.files import remove_stale
 
 MOST_PIXELS = 2**24  # of a photo that is taken in
 QUALITY = 95         # of a JPEG that is made of another format
 MARK = b"explorer: collected"
-MOST_DIGITS = 9      # of a burst's number
 HEAD = 2**16         # bytes of a file in which its mark stands
 NO_TEXT = "a name that is no text"
+BIN = "removed"      # in the name of the folder of what was taken away last: see `beside_folder`
 LINK, DEEPER = "a link, and none is followed", "a folder in a class folder"
 LOOSE = "beside the class folders, so of no class"
-
-_number = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -44,12 +41,6 @@ class ShelfPhoto:
 def photo_name(burst: int, number: int) -> str:
     """ "burst-0003-007.jpg": the seventh frame of the third burst."""
     return f"burst-{burst:04d}-{number:03d}.jpg"
-
-
-def burst_of(name: str) -> int | None:
-    """The number of the burst that a file is of, by its name; None for any other file."""
-    found = FRAME.fullmatch(name)
-    return int(found[1]) if found and len(found[1]) <= MOST_DIGITS else None
 
 
 def marked_jpeg(data: bytes) -> bytes:
@@ -81,38 +72,13 @@ def is_ours(path: Path) -> bool:
     return False
 
 
-def write_new(path: Path, data: bytes) -> bool:
-    """Write a file whole, or not at all; False, and nothing is written, where there is one of that name.
-
-    Raises DiskError.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{next(_number)}")
-    try:
-        with writing(path):
-            with beside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(beside, path, follow_symlinks=False)
-            except FileExistsError:
-                return False
-            except (OSError, NotImplementedError):  # a disk without hard links
-                if os.path.lexists(path):
-                    return False
-                os.rename(beside, path)
-            return True
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-
-
 def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str]]:
     """([(class, its picture files in natural order)] in natural order, sentences on what is left out).
 
     Raises DataError where the folder can't be read, or the classes are deeper inside.
     """
     remains, classes = Remains(), []
+    remove_stale(home, BIN)
     for entry in _entries(home):
         if _refused(entry, entry.name, remains):
             continue

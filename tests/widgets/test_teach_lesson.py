@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 
 import numpy as np
@@ -183,6 +184,52 @@ def test_another_model_answers_by_its_own_vectors_and_what_was_learnt_stays(dash
     dash.wait()
     assert dash.session.model is lesson.judged.model
     assert dash.session.look.outputs is not None and dash.session.model_name.endswith(lesson.run.name)
+
+
+def test_what_was_learnt_can_be_judged_again_after_it_was_saved(dash, tmp_path):
+    two_classes(dash, (2, 2))
+    learn(dash)
+    working = dash.teach.shelf.folder
+    dash.teach.save(tmp_path / "mine")
+    assert str(tmp_path / "mine") in dash.teach.code() and str(working) not in dash.teach.code()
+    assert len(explorer.evaluate(dash.teach.lesson.run)) == len(dash.teach.lesson.judged.result)
+
+
+def test_photos_that_are_gone_are_said_and_the_camera_is_answered_again(dash, monkeypatch):
+    two_classes(dash, (2, 2))
+    lesson, judge = dash.teach.lesson, dash.teach.lesson._judge
+
+    def too_late(run, job):
+        shutil.rmtree(dash.teach.shelf.folder)
+        return judge(run, job)
+
+    monkeypatch.setattr(lesson, "_judge", too_late)
+    learn(dash)
+    assert "could be opened" in lesson.message.value and dash.teach.camera.live
+    see(dash, 1, RED)
+    assert lesson.live.answers.rows[0].name == "red cup" and lesson.live.strip.captions == ()
+    assert lesson.use.disabled
+    learn(dash)
+    assert "8 photos of" in lesson.message.value and "are gone. Collect photos of two" in lesson.message.value
+    assert len(dash.teach.shelf) == 0 and lesson.go.disabled
+
+
+def test_what_has_not_learnt_yet_can_not_be_shown_in_all_tabs(dash):
+    two_classes(dash, (2, 2))
+    learn(dash)
+    lesson = dash.teach.lesson
+    assert not lesson.use.disabled
+    lesson._follow(lesson.run, "")
+    assert lesson.use.disabled
+
+
+def test_a_network_that_can_not_learn_classes_says_which_can(dash):
+    two_classes(dash, (2, 2))
+    finds = tiny()
+    finds.task = "detection"
+    dash.teach.lesson._model = finds
+    dash.teach.lesson.photos_changed()
+    assert dash.teach.lesson.go.disabled and "choose a network that says what" in dash.teach.lesson.why.value
 
 
 def test_the_lines_behind_it_learn_the_same(dash):

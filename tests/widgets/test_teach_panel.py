@@ -241,6 +241,22 @@ def test_what_a_session_did_not_save_is_offered_to_the_next_one(dash, tmp_path):
         later.close()
 
 
+def test_any_folder_of_one_class_gets_a_second_one(dash, tmp_path):
+    (tmp_path / "mine" / "class 2").mkdir(parents=True)
+    (tmp_path / "mine" / "class 2" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    act(dash, "load", folder=str(tmp_path / "mine"))
+    assert not dash.teach.cards._said["error"] and len(dash.teach.shelf.classes) == 2
+    act(dash, "drop", key=dash.teach.shelf.photos("class 2")[0].key)  # it has no small picture
+    assert "was not collected here" in dash.teach.cards._said["text"]
+
+
+def test_a_button_is_let_go_of_though_its_class_is_gone(dash):
+    hold(dash, "Class 1", True)
+    act(dash, "remove", of="Class 1")
+    hold(dash, "Class 1", False)
+    assert not dash.teach.camera.live or dash.teach.holding._held.let_go
+
+
 # --- the panel ----------------------------------------------------------------------------------------------
 
 
