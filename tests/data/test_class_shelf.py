@@ -236,22 +236,26 @@ def test_undo_that_fails_changes_nothing_and_works_later(shelf, monkeypatch):
     assert all(path.is_file() for path in paths(shelf))
 
 
-def test_two_that_collect_into_one_folder_take_nothing_from_each_other(shelf, tmp_path):
-    shelf.add("mug", picture())
+def test_two_that_collect_into_one_folder_take_nothing_from_each_other(shelf):
     for shade in (9, 99):
         shelf.add("pen", picture(shade))
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "1.jpg").write_bytes(b"theirs")
-    (shelf.folder / ".removed").symlink_to(tmp_path / "theirs")
-    other = ClassShelf(shelf.folder)
-    other.load(shelf.folder)
     shelf.remove(shelf.photos("pen")[0].key)
+    other = ClassShelf(shelf.folder)
     other.load(shelf.folder)
     other.remove(other.photos("pen")[0].key)
     other.forget_removed()
     shelf.undo()
-    assert shelf.photos("pen")[0].path.is_file() and (tmp_path / "theirs" / "1.jpg").read_bytes() == b"theirs"
-    assert not [name for name in os.listdir(shelf.folder) if name.startswith(".removed.")]
+    assert shelf.photos("pen")[0].path.is_file() and files_in(shelf.folder) == ["pen/burst-0001-001.jpg"]
+
+
+def test_nothing_is_removed_into_a_folder_of_somebody_else(shelf, tmp_path):
+    photo = shelf.add("mug", picture())
+    theirs = tmp_path / "theirs" / f"{photo.key}.jpg"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"theirs")
+    (shelf.folder / ".removed").symlink_to(theirs.parent)
+    shelf.remove(photo.key)
+    assert theirs.read_bytes() == b"theirs"
 
 
 def test_a_folder_is_opened_while_another_one_writes_into_it(shelf, monkeypatch):
