@@ -1020,3 +1020,33 @@ def test_output_to_a_full_disk_is_a_sentence():
                               text=True)
     assert done.returncode == 2 and "disk is full" in done.stderr and "Errno" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+# --- live ---------------------------------------------------------------------------------------------------
+
+
+def test_a_live_page_is_written_as_it_was_asked_for(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def live_page(model, path, **more):
+        asked.append((model, more))
+        path.write_bytes(bytes(2_000_000))
+        return path
+
+    monkeypatch.setattr("explorer.inspection.live.page.live_page", live_page)
+    page = tmp_path / "page.html"
+    assert cli.main(["live", "resnet18", str(page), "--maps", "layer1", "--precision", "float32"]) == 0
+    more = {"photos": None, "maps": ["layer1"], "precision": "float32", "runtime": None}
+    assert asked == [("resnet18", more)]
+    assert capsys.readouterr().out == f"Wrote {page} (2 MB): open it in a browser.\n"
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["resnet5O", "page.html"], "Unknown model 'resnet5O'. Did you mean"),
+    (["resnet18", "page.pdf"], "expected a file that ends in .html"),
+    (["resnet18", "page.html", "--photos", "https://example.org/cat.jpg"], "is an address on the web"),
+    (["resnet18", "page.html", "--precision", "int8"], "invalid choice: 'int8'"),
+])
+def test_a_live_page_that_cant_be_written_is_one_sentence(words, sentence, capsys):
+    assert cli.main(["live", *words]) == 2
+    assert sentence in capsys.readouterr().err

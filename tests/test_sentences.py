@@ -163,7 +163,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
                            {"model": model, "image": PHOTO, "module": model.stages[0].name, "channel": 0,
                             "row": 1, "column": 2}),
         "export": (explorer.export, {"model": model, "path": it["out"] / "net.pt2",
-                                     "maps": model.stages[0].name, "batch_size": 1}),
+                                     "maps": model.stages[0].name, "batch_size": 1, "precision": "float32"}),
         "live_page": (explorer.live_page, {"model": model, "path": it["out"] / "page.html", "photos": PHOTO,
                                            "maps": model.stages[0].name, "precision": "float32",
                                            "runtime": None}),

@@ -1,4 +1,4 @@
-"""A live page of a real network, from a file in Chromium, offline: it says what explorer says, and asks nobody."""
+"""A live page of a real network, from a file in Chromium, offline: it says what explorer says, alone."""
 
 from __future__ import annotations
 

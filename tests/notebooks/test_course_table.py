@@ -70,7 +70,8 @@ def test_every_notebook_is_in_the_table_of_lessons_under_its_title():
 
 
 def test_every_link_between_the_notebooks_leads_somewhere():
-    cells = [cell for path in NOTEBOOKS.glob("*.ipynb") for cell in nbformat.read(path, as_version=4)["cells"]]
+    notebooks = [nbformat.read(path, as_version=4) for path in NOTEBOOKS.glob("*.ipynb")]
+    cells = [cell for notebook in notebooks for cell in notebook["cells"]]
     texts = [README] + [cell["source"] for cell in cells if cell["cell_type"] == "markdown"]
     linked = {target for text in texts for target in re.findall(r"\]\(([\w./-]+)\)", text)}
     assert linked and all((NOTEBOOKS / target).exists() for target in linked), linked

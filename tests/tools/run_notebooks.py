@@ -40,7 +40,9 @@ LIMIT = 25       # MB of all notebooks together
 _UNIQUE = re.compile(r"\b[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b")  # a UUID, with or without dashes
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _DATA = re.compile(r"data:[\w/+.-]+;base64,[\w/+=]+")
-_MACHINE = re.compile(r"(?:/root|/home|/Users|/tmp|/var/folders|/usr/lib|site-packages|[A-Z]:\\\\?Users)\b")
+# Where files of a person, a container or a system lie: "/home", and so on.
+_ROOMS = "home", "Users", "root", "tmp", "work", "usr", "var", "opt"
+_MACHINE = re.compile(r"(?<![\w.~/$}*-])/(?:" + "|".join(_ROOMS) + r")/|site-packages|\b[A-Z]:\\+Users\b")
 
 
 def code_hash(notebook: Any) -> str:

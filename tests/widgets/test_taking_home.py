@@ -15,6 +15,7 @@ from explorer.inspection.live import page
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs.panel import RunsPanel
 from explorer.widgets.panels.taking_home import Home
+from explorer.widgets.panels.teach.panel import TeachPanel
 from explorer.widgets.session import Session
 
 from .test_parts_base import from_browser
@@ -44,6 +45,7 @@ def pages(monkeypatch):
 def opened(session):
     """A session with a small network on the screen."""
     session.model = explorer.create_model("lenet5", num_classes=3)
+    session.wait()
     return session
 
 
@@ -58,8 +60,9 @@ def asked(panel, what="page"):
 
 def test_predictions_gives_a_copy_of_the_model_on_the_screen_as_a_file(session, pages):
     panel = PredictionsPanel(opened(session))
-    [(content, (data,))] = asked(panel)
-    assert (content["name"], bytes(data)) == ("lenet5.html", b"LeNet5")
+    [(content, found)] = asked(panel)
+    assert found, content
+    assert (content["name"], bytes(found[0])) == ("lenet5.html", b"LeNet5")
     assert pages[0] is not session.model and type(pages[0]) is type(session.model)
 
 
@@ -90,8 +93,8 @@ def test_a_network_that_is_gone_is_a_sentence(session, pages):
     assert content["text"].startswith("The network of gone is not kept any more")
 
 
-@pytest.mark.parametrize("error", [ValueError("It can't leave."), DiskError(Path("page.html"), OSError(28, "No space left")),
-                                   ModuleNotFoundError("pip install it.")])
+@pytest.mark.parametrize("error", [ValueError("It can't leave."), ModuleNotFoundError("pip install it."),
+                                   DiskError(Path("page.html"), OSError(28, "No space left"))])
 def test_what_goes_wrong_is_a_sentence(session, monkeypatch, error, caplog):
     def fail(model, path, **options):
         raise error
@@ -100,10 +103,19 @@ def test_what_goes_wrong_is_a_sentence(session, monkeypatch, error, caplog):
     panel = PredictionsPanel(opened(session))
     with caplog.at_level(logging.ERROR):
         [(content, data)] = asked(panel)
-    assert data is None and content["text"].endswith(".") and "Traceback" not in content["text"]
+    assert data is None and str(error) in content["text"] and "Traceback" not in content["text"]
 
 
 def test_the_page_may_ask_only_where_it_is_offered(session, pages):
     panel = PredictionsPanel(opened(session))
     panel.tools.offers = ["code"]
     assert asked(panel) == [] and pages == []
+
+
+def test_teach_takes_what_has_learnt_there(session, pages):
+    panel = TeachPanel(session)
+    panel.build()
+    assert panel.to_take_home().startswith("Nothing has learnt your classes yet: collect photos")
+    panel.lesson.run = SimpleNamespace(name="my run 1", model=nn.Sequential(nn.Flatten()), folder=None)
+    assert panel.to_take_home().name == "my-run-1"
+    panel.close()

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 #: Largest difference of a result, as a share of its largest number, that rounding may make: of sums in
 #: float32, and of weights that lie in the file as float16.
 TOLERANCE = {"float32": 1e-3, "float16": 3e-2}
-#: A heat map is divided by its own largest number, which may be what little was left of much: for a class that
-#: nothing speaks for, rounding is a larger share of it.
+#: A heat map is divided by its own largest number, which may be what little was left of much: for a class
+#: that nothing speaks for, rounding is a larger share of it.
 OF_HEAT = 5
 
 

@@ -18,6 +18,7 @@ from explorer.inspection.export.checking import difference
 from explorer.inspection.export.formats import Kind
 from explorer.inspection.export.narrowing import bytes_of
 from explorer.inspection.export.parts import Leaving, Portable
+from explorer.inspection.export.strided import without_strides
 from explorer.inspection.look.model import evaluating
 
 _one_at_a_time = threading.Lock()  # the exporter's settings are the process's
@@ -60,6 +61,7 @@ def file_of(
         with PlainAttention():
             program = torch.export.export(kind.stored(part, precision), tuple(inputs.values()), strict=False,
                                           dynamic_shapes=shapes)
+        program = without_strides(program)
         for graph in program.graph_module.modules():
             for node in getattr(getattr(graph, "graph", None), "nodes", ()):
                 node.meta.pop("stack_trace", None)  # where on this computer each line of code lies

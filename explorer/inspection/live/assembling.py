@@ -101,7 +101,8 @@ def worker_script(module: bytes) -> bytes:
     """
     body, found, names = module.decode("utf-8").rpartition("export{")
     assert found, "the runtime's script is no module"
-    exported = dict(reversed(pair.split(" as ")) for pair in names.partition("}")[0].split(","))
+    pairs = (pair.split(" as ") for pair in names.partition("}")[0].split(","))
+    exported = {public: local for local, public in pairs}
     kept = ",".join(f"{name}:{exported[name]}" for name in ("InferenceSession", "Tensor", "env"))
     body = body.replace("import.meta.url", "self.location.href")
     return f'(() => {{"use strict";{body}self.ort={{{kept}}};}})();\n'.encode()

@@ -22,8 +22,8 @@ from explorer.inspection.look.predicting import predict
 from explorer.models.outputs import Outputs
 
 TOP = 5  # answers of a photo that travel in the page
-#: precision -> the largest difference of a share (0..1) from torch's; classes within a tenth of it are equally
-#: likely. Of numbers it is counted in their own spread.
+#: precision -> the largest difference of a share (0..1) from torch's; classes within a tenth of it are
+#: equally likely. Of numbers it is counted in their own spread.
 LIMITS = {"float16": 1e-2, "float32": 1e-4}
 MOST_OF_A_MAP = {"float16": 0.05, "float32": 1e-3}  # of its largest number, for a network without answers
 
@@ -40,14 +40,14 @@ class Report:
     said: list[str] = field(default_factory=list)
 
     def as_facts(self) -> dict[str, Any]:
-        return {"photos": self.photos, "same_top": self.same_top, "limit": self.limit, "tie": self.limit / 10,
-                "largest_difference": self.largest_difference, "largest_map": self.largest_map,
+        return {"photos": self.photos, "same_top": self.same_top, "limit": self.limit,
+                "tie": self.limit / 10, "largest_difference": self.largest_difference,
+                "largest_map": self.largest_map,
                 "said": self.said}
 
 
 def joined(reports: Sequence[Report], names: Sequence[str]) -> Report:
-    """One report of those of all models in a page; each sentence has its model's name where there are several.
-    """
+    """One report of those of all models in a page; of several each sentence begins with the model's name."""
     whole = Report(reports[0].limit)
     for report, name in zip(reports, names):
         whole.photos += report.photos
@@ -58,7 +58,9 @@ def joined(reports: Sequence[Report], names: Sequence[str]) -> Report:
     return whole
 
 
-def check_entry(entry: Entry, photos: Sequence[PagePhoto], precision: str, report: Report) -> list[dict[str, Any]]:
+def check_entry(
+    entry: Entry, photos: Sequence[PagePhoto], precision: str, report: Report
+) -> list[dict[str, Any]]:
     """What torch says of each photo; into `report`, how far the page's network is from that.
 
     Raises ValueError where it is too far.
@@ -66,7 +68,8 @@ def check_entry(entry: Entry, photos: Sequence[PagePhoto], precision: str, repor
     leaving, config = entry.leaving, dict(entry.facts["preprocessing"])
     del config["rows_first"]
     transform, names = create_transform(**config), list(entry.facts["results"])
-    nothing_asked = {name: torch.zeros(shape) for name, shape in entry.facts["inputs"].items() if name != "image"}
+    others = {name: shape for name, shape in entry.facts["inputs"].items() if name != "image"}
+    nothing_asked = {name: torch.zeros(shape) for name, shape in others.items()}
     expected = []
     with tempfile.TemporaryDirectory(prefix="explorer-live-") as folder:
         file = Path(folder, "net.onnx")
@@ -90,18 +93,21 @@ def compare_maps(wanted: dict[str, Tensor], found: dict[str, Tensor], report: Re
             report.largest_map = max(report.largest_map, float((found[name] - values).abs().max()) / most)
 
 
-def _compare_answers(entry: Entry, photo: PagePhoto, found: dict[str, Tensor], report: Report) -> dict[str, Any]:
+def _compare_answers(
+    entry: Entry, photo: PagePhoto, found: dict[str, Tensor], report: Report
+) -> dict[str, Any]:
     report.photos += 1
     if "logits" not in found:
         report.same_top += 1
         return {"top": []}
     model = entry.leaving.model
     outputs = outputs_of(model)
-    told = predict(model, photo.picture, topk=min(TOP, len(outputs)))
+    told: Any = predict(model, photo.picture, topk=min(TOP, len(outputs)))
     numbers = outputs.numbers
     top = [(one.index, one.value if numbers else one.probability) for one in told][:TOP]
     shares = (outputs.values if numbers else outputs.probabilities)(found["logits"].double())[0]
-    difference = max(abs(float(shares[index]) - value) / _spread(outputs, index, value) for index, value in top)
+    difference = max(abs(float(shares[index]) - value) / _spread(outputs, index, value)
+                     for index, value in top)
     best = float(shares.max()) - float(shares[top[0][0]])
     same = numbers or best <= report.limit / 10
     report.same_top += same
@@ -110,8 +116,8 @@ def _compare_answers(entry: Entry, photo: PagePhoto, found: dict[str, Tensor], r
         what = f"the likeliest class of “{photo.title}” is “{outputs.labels[int(shares.argmax())]}”, not " \
                f"“{outputs.labels[top[0][0]]}”" if not same else \
                f"an answer to “{photo.title}” differs by {difference:.2g}, and {report.limit:g} is allowed"
-        raise ValueError(f"{entry.leaving.name} would not say in a browser what it says here, so the page was "
-                         f"not written: {what}.{advice(report)}")
+        raise ValueError(f"{entry.leaving.name} would not say in a browser what it says here, so the page "
+                         f"was not written: {what}.{advice(report)}")
     return {"top": [[int(index), float(value)] for index, value in top]}
 
 
@@ -141,8 +147,8 @@ def _say(entry: Entry, report: Report, precision: str) -> None:
                            f"largest difference is {report.largest_difference:.1g} of a number's spread.")
     else:
         report.said.append(f"Of {photos} the network in this page gave the likeliest class that PyTorch "
-                           f"gives; the largest difference of a share is {100 * report.largest_difference:.2g}"
-                           " percentage points.")
+                           "gives; the largest difference of a share is "
+                           f"{100 * report.largest_difference:.2g} percentage points.")
     if report.largest_map:
-        report.said.append(f"The maps differ from PyTorch's by {100 * report.largest_map:.2g} % of the largest "
-                           "number of a map at most.")
+        report.said.append(f"The maps differ from PyTorch's by {100 * report.largest_map:.2g} % of the "
+                           "largest number of a map at most.")

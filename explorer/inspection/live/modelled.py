@@ -112,7 +112,7 @@ def _stages(leaving: Leaving, told: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _reads(leaving: Leaving, size: Sequence[int]) -> dict[str, Any]:
     try:
         return reads_of(leaving.model, leaving.stages, size)
-    except (ValueError, RuntimeError, TypeError, NotImplementedError):  # a foreign network that can't be traced
+    except (ValueError, RuntimeError, TypeError, NotImplementedError):  # a foreign one that can't be traced
         return {}
 
 

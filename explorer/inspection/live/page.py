@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from explorer.inspection.live import runtime as runtimes
 from explorer.inspection.live.assembling import is_ours, page_text, worker_script
 from explorer.inspection.live.checking import LIMITS, Report, check_entry, joined
 from explorer.inspection.live.modelled import Entry, model_facts
-from explorer.inspection.live.photos import photos_for
+from explorer.inspection.live.photos import PagePhoto, photos_for
 from explorer.inspection.live.place_checking import check_places
 from explorer.inspection.live.several import models_given, usual_photos
 
@@ -45,12 +46,12 @@ def live_page(
                for their answers side by side
     path:      ends in .html. A page that `live_page` has written before is replaced; any other file stays
     photos:    what to try it with: a photo, a list, a folder, a bundled data set, names of bundled photos;
-               of many 12. Small copies travel in the page, so give none that you would not hand on. None: some
-               of explorer's own
+               of many 12. Small copies travel in the page, so give none that you would not hand on. None:
+               some of explorer's own
     maps:      "all", or names of the stages whose maps can be seen, of the first model where there are two
     precision: of the weights in the page: "float16", half as large, or "float32"
-    runtime:   a folder or an archive with npm's package onnxruntime-web 1.30.0; None: from the cache, where it
-               is once npm has fetched it (33 MB)
+    runtime:   a folder or an archive with npm's package onnxruntime-web 1.30.0; None: from the cache, where
+               it is once npm has fetched it (33 MB)
 
     The page holds everything: it opens by a double click, offline, and its policy forbids every request.
     Before it is put in its place, each photo is asked as the page will do it: the same likeliest class as
@@ -75,8 +76,8 @@ def live_page(
     pictures, left_out = photos_for(usual_photos(leavings[0]) if photos is None else photos)
     engine = runtimes.runtime_of(runtime)
     entries = []
+    sizes = tuple((each.picture.height, each.picture.width) for each in pictures)
     for one, leaving in zip(given, leavings):
-        sizes = tuple((photo.picture.height, photo.picture.width) for photo in pictures)
         leaving = replace(leaving, sizes=sizes)
         graph, told = page_file(leaving, precision=precision)
         entries.append(Entry(leaving, graph, model_facts(one, leaving, graph, told)))
@@ -87,17 +88,8 @@ def live_page(
                 check_places(entry, pictures, report) for entry, report in zip(entries, reports)]
     report = joined(reports, [leaving.name for leaving in leavings])
     report.said += [left_out] if left_out else []
-    facts = {
-        "version": __version__, "title": title, "written": time.strftime("%Y-%m-%d"),
-        "precision": precision,
-        "runtime": {"name": runtimes.NAME, "version": runtimes.VERSION, "licence": runtimes.LICENCE},
-        "models": [entry.facts for entry in entries],
-        "photos": [{"name": photo.title, "title": photo.title, "credit": photo.credit,
-                    "licence": photo.licence, "width": photo.picture.width, "height": photo.picture.height,
-                    "expected": [of_model[index] for of_model in expected]}
-                   for index, photo in enumerate(pictures)],
-        "report": report.as_facts(),
-    }
+    facts = {"title": title, "precision": precision, "models": [entry.facts for entry in entries],
+             "photos": _photo_facts(pictures, expected), "report": report.as_facts(), **_written_by()}
     blocks = {
         "vx-runtime-js": (worker_script(engine.script), "gzip"), "vx-runtime-wasm": (engine.wasm, "gzip"),
         **{f"vx-model-{index}": (entry.graph, "gzip") for index, entry in enumerate(entries)},
@@ -105,6 +97,18 @@ def live_page(
     }
     write_text(target, page_text(title, facts, blocks, runtimes.licence_text()))
     return target
+
+
+def _written_by() -> dict[str, Any]:
+    runtime = {"name": runtimes.NAME, "version": runtimes.VERSION, "licence": runtimes.LICENCE}
+    return {"version": __version__, "written": time.strftime("%Y-%m-%d"), "runtime": runtime}
+
+
+def _photo_facts(photos: Sequence[PagePhoto], expected: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """What the page says of its photos. expected: for each model what torch says of each photo"""
+    return [{"name": photo.title, "title": photo.title, "credit": photo.credit, "licence": photo.licence,
+             "width": photo.picture.width, "height": photo.picture.height,
+             "expected": [of_model[index] for of_model in expected]} for index, photo in enumerate(photos)]
 
 
 def _check_path(path: Path) -> None:
@@ -118,13 +122,11 @@ def _check_path(path: Path) -> None:
             raise FileExistsError(f"'{path}' is there, and explorer.live_page did not write it: give a name "
                                   "that is free, or delete it first.")
     elif not path.parent.is_dir():
-        import errno
-
         raise DiskError(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
 
 
 def _check_channels(leaving: Leaving) -> None:
     channels = leaving.model.in_chans
     if channels not in (1, 3):
-        raise ValueError(f"{leaving.name} reads pictures of {channels} channels, and a browser has photos, of 3: "
-                         "a live page can't show it anything.")
+        raise ValueError(f"{leaving.name} reads pictures of {channels} channels, and a browser has photos, "
+                         "of 3: a live page can't show it anything.")

@@ -30,8 +30,8 @@ from explorer.models.segmentation.segmenter import Segmenter
 
 
 def check_places(entry: Entry, photos: Sequence[PagePhoto], report: Report) -> list[dict[str, Any]]:
-    """What torch says of each photo in the page's frame: boxes, [left, top, right, bottom, score, index] each,
-    or the runs of the mask, [index, length, ...]; into `report`, how far the page's network is from that.
+    """What torch says of each photo in the page's frame: boxes, [left, top, right, bottom, score, index], or
+    the runs of the mask, [index, length, ...]; into `report`, how far the page's network is from that.
 
     Raises ValueError where it is too far.
     """

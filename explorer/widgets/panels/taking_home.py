@@ -2,7 +2,7 @@
 browser.
 
     def to_take_home(self):                     # of a panel: what the page runs, or a sentence why none can
-        return Home(partial(copy_of_model, run), "flowers")
+        return home_of(run)
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from explorer.display.words import megabytes, sentence_of
+from explorer.widgets import export
 from explorer.widgets.jobs import Job, Line
+from explorer.widgets.panels.learn.started import KEPT
 from explorer.widgets.parts.panel_tools import PanelTools
 
 log = logging.getLogger(__name__)
-SAID = ("One file that runs this model, its maps and its heat maps in any browser, without a network and without "
-        "Python: open it with a double click, or give it to somebody. With photos of your own, in a cell: "
+SAID = ("One file that runs this model, its maps and its heat maps in any browser, without a network and "
+        "without Python: open it with a double click, or give it to somebody. With photos of your own, in a "
+        "cell: "
         'explorer.live_page(model, "page.html", photos="my_photos/")')
 
 
@@ -33,6 +36,31 @@ class Home:
 
     model: Callable[[], Any]
     name: str
+
+
+def home_of(run: Any) -> Home:
+    """The network of a run, as it is when the page is written; of one in a folder, what the folder holds.
+
+    Writing raises ValueError where the network is gone.
+    """
+    def network() -> Any:
+        from explorer.training.run.beside import copy_of_model
+
+        return copy_of_model(with_network(run))
+
+    return Home(network, export.file_name(run.name))
+
+
+def with_network(run: Any) -> Any:
+    """The run itself, or what its folder holds. Raises ValueError where its network is gone."""
+    from explorer.training.run.loading import load_run
+
+    if hasattr(run, "model"):
+        return run
+    if run.folder is None:
+        raise ValueError(f"The network of {run.name} is not kept any more: of runs that cells started, the "
+                         f"last {KEPT} are. In a cell that still has it, it can be saved in a folder.")
+    return load_run(run.folder)
 
 
 class TakingHome:

@@ -1,4 +1,4 @@
-"""The small bar on top of a panel: its title, "Show code", "Export figure", "Live page", the guide behind an (i).
+"""The small bar on top of a panel: title, "Show code", "Export figure", "Live page", the guide behind (i).
 
 Nothing is sent until a reader asks: the page sends one message, the panel answers with one.
 """
@@ -20,10 +20,9 @@ FORMATS = ("png", "svg", "pdf")
 class PanelTools(ExplorerPart, files="panel_tools"):
     """A title and up to four buttons, one for each of ``offers``; what they open folds out below.
 
-    ``on_ask`` calls back with ("code", "figure", "page", "guide", "shut" or the format of a file) for what the reader
-    presses; ``answer`` sends what the page then shows or saves. ``open`` may be called from a cell as well.
+    ``on_ask`` calls back with ("code", "figure", "page", "guide", "shut" or the format of a file) for what
+    the reader presses; ``answer`` sends what the page then shows or saves.
     """
-
 
     title = t.Unicode("", help="the heading; empty where a tab says it").tag(sync=True)
     label = t.Unicode("", help="what the panel is called, for a reader who does not see it").tag(sync=True)

@@ -75,7 +75,7 @@ class RunTable(ExplorerPart, files="run_table"):
                 self._table = message
 
     def on_action(self, callback) -> None:
-        """Call ``callback(what, index)``, what being "show", "use" or "page", for each button that is pressed."""
+        """Call ``callback(what, index)``, what being "show", "use" or "page", for each press of a button."""
         self._callbacks.append(callback)
 
     def _on_message(self, kind, content, buffers) -> None:

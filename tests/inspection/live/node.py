@@ -26,7 +26,7 @@ def run_script(text: str, folder: Path) -> str:
     """What a module prints. Its text may read files of the folder."""
     file = folder / "script.mjs"
     file.write_text(text, encoding="utf-8")
-    done = subprocess.run([node(), file], cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run([node(), file], cwd=folder, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

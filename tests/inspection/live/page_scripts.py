@@ -1,4 +1,4 @@
-"""What a test asks the live page's scripts, in JavaScript: node answers, and it comes back as Python's own."""
+"""What a test asks the live page's scripts, in JavaScript: node answers, as Python's own values."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def run_script(files: Sequence[str], body: str, folder: Path, given: Any = None)
     given: what `given` holds there
     """
     texts = [script("kit"), *(without_notes(PAGE / name) for name in files)]
-    asked = f"const given = JSON.parse(readFileSync('given.json', 'utf8'));\nconst asked = async () => {{{body}}};"
+    read = "const given = JSON.parse(readFileSync('given.json', 'utf8'));"
+    asked = f"const asked = async () => {{{body}}};"
     write = "process.stdout.write(JSON.stringify(await asked()));"
-    lines = ["import { readFileSync, writeFileSync } from 'node:fs';", *texts, asked, write]
+    lines = ["import { readFileSync, writeFileSync } from 'node:fs';", *texts, read, asked, write]
     (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")
     return json.loads(node.run_script("\n".join(lines), folder))

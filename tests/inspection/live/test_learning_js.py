@@ -18,7 +18,7 @@ TRAIN = """
 
 
 def clusters(classes: int, each: int, size: int, seed: int = 0, spread: float = 3.0):
-    """Embeddings of a few classes that overlap, with numbers of very different sizes and one that never changes."""
+    """Embeddings of classes that overlap: numbers of very different sizes, and one that never changes."""
     draw = np.random.default_rng(seed)
     centres = draw.normal(size=(classes, size))
     y = np.repeat(np.arange(classes), each)
@@ -27,7 +27,8 @@ def clusters(classes: int, each: int, size: int, seed: int = 0, spread: float = 
     return x.astype(np.float32), y
 
 
-@pytest.mark.parametrize(("classes", "each", "size", "C"), [(2, 4, 30, 0.1), (5, 20, 64, 0.1), (3, 60, 12, 2.0)])
+@pytest.mark.parametrize(("classes", "each", "size", "C"),
+                         [(2, 4, 30, 0.1), (5, 20, 64, 0.1), (3, 60, 12, 2.0)])
 def test_the_head_is_the_logistic_regression_of_scikit_learn(tmp_path, classes, each, size, C):
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -48,7 +49,8 @@ def test_the_head_is_the_logistic_regression_of_scikit_learn(tmp_path, classes, 
 def test_learning_stops_when_it_is_asked_to(tmp_path):
     x, y = clusters(2, 5, 10)
     body = """
-        const learnt = await trainHead(given.x.map((row) => Float32Array.from(row)), given.y, 2, { stopped: () => true });
+        const embeddings = given.x.map((row) => Float32Array.from(row));
+        const learnt = await trainHead(embeddings, given.y, 2, { stopped: () => true });
         return learnt === null;
     """
     assert run_script(["learning.js"], body, tmp_path, {"x": x.tolist(), "y": y.tolist()})
@@ -60,7 +62,8 @@ def test_the_nearest_photos_answer_from_one_photo_a_class_on(tmp_path):
         const two = nearestHead(["cup", "hand"], [units[0], units[2]], [0, 1]);
         const three = nearestHead(["cup", "hand"], units, [0, 0, 1]);
         const asked = (head, x, y) => [...head.shares(Float32Array.of(x, y))];
-        return { two: [asked(two, 5, 1), asked(two, 1, 5), two.asked], three: asked(three, 1, 1.5), towards: [...two.weights[0]],
+        return { two: [asked(two, 5, 1), asked(two, 1, 5), two.asked], three: asked(three, 1, 1.5),
+                 towards: [...two.weights[0]],
                  count: [nearestCount([1, 40]), nearestCount([3, 3]), nearestCount([2, 9])] };
     """
     found = run_script(["learning.js"], body, tmp_path)
@@ -74,15 +77,18 @@ def test_photos_of_a_burst_are_judged_together_and_by_no_head_that_learnt_one_of
         const photo = (burst, seed) => ({ burst, greys: greys(seed) });
         const cup = { name: "cup", photos: [photo(1, 1), photo(1, 2), photo(2, 3), photo(3, 4)] };
         const hand = { name: "hand", photos: [photo(4, 5), photo(5, 6), photo(5, 7)] };
-        const same = { name: "same", photos: [photo(6, 8), photo(7, 8), photo(8, 8)] };   // three holds of one picture
-        return { split: splitByBursts([cup, hand]), why: splitByBursts([cup, same]).why, groups: groupsOf(same.photos),
+        // three holds of one picture
+        const same = { name: "same", photos: [photo(6, 8), photo(7, 8), photo(8, 8)] };
+        return { split: splitByBursts([cup, hand]), why: splitByBursts([cup, same]).why,
+                 groups: groupsOf(same.photos),
                  parts: splitByBursts([cup, { ...hand, photos: hand.photos.slice(0, 1) }]).parts };
     """
     found = run_script(["learning.js"], body, tmp_path)
     of = found["split"]["of"]
     assert found["split"]["parts"] == 2 and of[0] == of[1] and of[5] == of[6]
     assert set(of[:4]) == {0, 1} == set(of[4:])
-    assert "“same” has one burst only" in found["why"] and found["groups"] == [0, 0, 0] and found["parts"] == 0
+    assert "“same” has one burst only" in found["why"]
+    assert found["groups"] == [0, 0, 0] and found["parts"] == 0
 
 
 def test_judging_counts_every_photo_once_and_names_what_is_mixed_up(tmp_path):
@@ -91,7 +97,8 @@ def test_judging_counts_every_photo_once_and_names_what_is_mixed_up(tmp_path):
     x[:12, 0] += 6
     x[20:, 0] += 6                                       # four of the second class look like the first
     body = """
-        const embeddings = given.map((row) => Float32Array.from(row)), targets = given.map((_, n) => (n < 12 ? 0 : 1));
+        const embeddings = given.map((row) => Float32Array.from(row));
+        const targets = given.map((_, n) => (n < 12 ? 0 : 1));
         const found = await judged(embeddings, targets, 2, { parts: 3, of: targets.map((_, n) => n % 3) });
         return { ...found, said: judgedWords(found, ["cup", "hand"]) };
     """
@@ -99,17 +106,19 @@ def test_judging_counts_every_photo_once_and_names_what_is_mixed_up(tmp_path):
     table = np.array(found["table"])
     assert table.sum() == 24 == found["count"] and table.sum(1).tolist() == [12, 12]
     assert found["right"] == table.trace() and table[1, 0] > table[0, 1]
-    assert f"“hand” taken for “cup” ({table[1, 0]})" in found["said"] and "no photo of its burst" in found["said"]
+    assert f"“hand” taken for “cup” ({table[1, 0]})" in found["said"]
+    assert "no photo of its burst" in found["said"]
 
 
 def test_warnings_name_uneven_classes_same_pictures_and_twins_in_two_classes(tmp_path):
     body = """
         const greys = (seed) => Uint8Array.from({ length: 256 }, (_, k) => (k * (seed + 3) * 37) % 251);
-        const photos = (count, from, step) => Array.from({ length: count }, (_, n) => ({ burst: n, greys: greys(from + n * step) }));
-        return [warningsOf([{ name: "a", photos: photos(12, 1, 1) }, { name: "b", photos: photos(3, 40, 1) }]),
-                warningsOf([{ name: "a", photos: photos(8, 1, 0) }, { name: "b", photos: photos(8, 40, 1) }]),
-                warningsOf([{ name: "a", photos: photos(3, 1, 1) }, { name: "b", photos: photos(3, 1, 1) }]),
-                warningsOf([{ name: "a", photos: photos(6, 1, 1) }, { name: "b", photos: photos(6, 40, 1) }])];
+        const photos = (count, from, step) =>
+            Array.from({ length: count }, (_, n) => ({ burst: n, greys: greys(from + n * step) }));
+        const of = (a, b) => warningsOf([{ name: "a", photos: photos(...a) },
+                                         { name: "b", photos: photos(...b) }]);
+        return [of([12, 1, 1], [3, 40, 1]), of([8, 1, 0], [8, 40, 1]),
+                of([3, 1, 1], [3, 1, 1]), of([6, 1, 1], [6, 40, 1])];
     """
     uneven, alike, twins, none = run_script(["learning.js"], body, tmp_path)
     assert len(uneven) == 1 and uneven[0].startswith("Uneven: “a” has 12 photos, “b” 3.")
@@ -122,7 +131,8 @@ def test_greys_are_means_of_a_pictures_cells(tmp_path):
         const pixels = new Uint8ClampedArray(4 * 32 * 16);
         for (let k = 0; k < 32 * 16; k++) pixels.fill(k % 32 < 16 ? 200 : 10, 4 * k, 4 * k + 3);
         const found = greysOf({ width: 32, height: 16, pixels });
-        return [found[0], found[7], found[8], found[255], almostSame(found, found.map((one) => one + 3)), almostSame(found, found.map((one) => one + 5))];
+        const brighter = (by) => almostSame(found, found.map((one) => one + by));
+        return [found[0], found[7], found[8], found[255], brighter(3), brighter(5)];
     """
     assert run_script(["learning.js"], body, tmp_path) == [200, 200, 10, 10, True, False]
 

@@ -159,9 +159,10 @@ def test_scores_become_the_mask_that_explorer_makes(kinds, tmp_path):
 
 def test_torchs_boxes_are_looked_for_among_those_of_the_browser(tmp_path):
     script = page_script("boxes") + """
-const told = { candidates: ["of all", 10], levels: [2], lowest: 0.02, score_threshold: 0.3, iou_threshold: 0.5,
-               most: 10, cut: "pixels" };
-const model = { boxes: told, preprocessing: { input_size: [3, 10, 10] } }, source = { width: 10, height: 10 };
+const told = { candidates: ["of all", 10], levels: [2], lowest: 0.02, score_threshold: 0.3,
+               iou_threshold: 0.5, most: 10, cut: "pixels" };
+const model = { boxes: told, preprocessing: { input_size: [3, 10, 10] } };
+const source = { width: 10, height: 10 };
 const scores = { shape: [1, 2, 1], data: Float32Array.of(0.8, 0.25) };
 const result = { raw: { boxes: { data: Float32Array.of(1, 1, 5, 5, 6, 6, 9, 9) }, scores },
                  crop: { left: 0, top: 0, width: 10, height: 10 }, resized: [10, 10] };

@@ -15,13 +15,15 @@ from explorer.inspection.live.modelled import rows_first
 from tests.inspection.live.node import as_json, page_script, run_script
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-SIZES = ((37, 23), (23, 37), (64, 64), (200, 131), (131, 200), (400, 9), (9, 400), (5, 1), (1, 5), (1, 1), (73, 72))
+SIZES = ((37, 23), (23, 37), (64, 64), (200, 131), (131, 200), (400, 9), (9, 400), (5, 1), (1, 5), (1, 1),
+         (73, 72))
 READER = """
 import { readFileSync, writeFileSync } from "node:fs";
 const photos = readFileSync("photos.bin"), crops = [];
 let start = 0;
 const outputs = ASKED.map(({ width, height, config }) => {
-  const count = width * height * 4, pixels = new Uint8ClampedArray(photos.buffer, photos.byteOffset + start, count);
+  const count = width * height * 4;
+  const pixels = new Uint8ClampedArray(photos.buffer, photos.byteOffset + start, count);
   start += count;
   const { data, crop } = prepare({ width, height, pixels }, config);
   crops.push(crop);
@@ -79,7 +81,8 @@ def test_a_share_above_one_leaves_a_border_and_grey_is_grey(tmp_path):
 
 def test_real_photos_at_the_sizes_of_real_networks(tmp_path):
     photos = [Image.open(photo.path).convert("RGB") for photo in sample_photos()[:3]]
-    configs = [config((3, 224, 224)), config((3, 299, 299), "bilinear", 0.95), config((3, 240, 240), crop_pct=0.9)]
+    configs = [config((3, 224, 224)), config((3, 299, 299), "bilinear", 0.95),
+               config((3, 240, 240), crop_pct=0.9)]
     asked = [(photo, each) for photo in photos for each in configs]
     for given, _, wanted in both_ways(asked, tmp_path):
         np.testing.assert_array_equal(given, wanted)

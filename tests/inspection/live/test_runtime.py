@@ -1,4 +1,4 @@
-"""The runtime of a live page: known by its sums, fetched once by npm, kept, and refused where it is another."""
+"""The runtime of a live page: known by its sums, fetched once by npm, kept; another one is refused."""
 
 from __future__ import annotations
 
@@ -54,10 +54,9 @@ def npm_that(monkeypatch, content: bytes | None, code: int = 0, told: str = ""):
 
 
 def test_npm_is_asked_once_and_the_two_files_are_kept(monkeypatch, tmp_path):
-    asked = npm_that(monkeypatch, archive())
-    monkeypatch.setattr(runtime, "ARCHIVE_SHA512", hashlib.sha512(npm_content := archive()).hexdigest())
-    asked = npm_that(monkeypatch, npm_content)
-    monkeypatch.setattr(runtime, "ARCHIVE_SHA512", hashlib.sha512(npm_content).hexdigest())
+    content = archive()
+    asked = npm_that(monkeypatch, content)
+    monkeypatch.setattr(runtime, "ARCHIVE_SHA512", hashlib.sha512(content).hexdigest())
     first, second = runtime_of(None), runtime_of(None)
     assert (first.script, first.wasm) == (FILES[SCRIPT], FILES[WASM]) and first == second
     assert len(asked) == 1 and asked[0][:2] == ["pack", "onnxruntime-web@1.30.0"]
@@ -88,7 +87,7 @@ def test_without_npm_the_sentence_names_the_ways(monkeypatch):
 
 def test_npm_without_a_network_is_one_sentence(monkeypatch):
     npm_that(monkeypatch, None, 1, "npm error code ENOTFOUND\nnpm error network\nat Object.<anonymous>")
-    with pytest.raises(RuntimeMissingError, match=r"could not bring .* \(ENOTFOUND\)\. Connect to the internet"):
+    with pytest.raises(RuntimeMissingError, match=r"could not bring .* \(ENOTFOUND\)\. Connect to the"):
         runtime_of(None)
 
 

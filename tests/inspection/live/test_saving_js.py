@@ -11,18 +11,24 @@ import pytest
 from tests.inspection.live.page_scripts import run_script
 
 SCRIPTS = ["learning.js", "saving.js"]
-HOSTILE = ["</script><img src=x onerror=alert(1)>", "<!-- a", "\"quotes\" & 'more'", "\u2028é😀", "\ud800 alone"]
+HOSTILE = ["</script><img src=x onerror=alert(1)>", "<!-- a", "\"quotes\" & 'more'", "\u2028é😀",
+           "\ud800 alone"]
 
 
 def test_what_was_learnt_comes_back_from_its_block_whatever_a_class_is_called(tmp_path):
     body = """
-        const photo = { name: "a<b", burst: 3, greys: Uint8Array.of(1, 2), jpeg: new Uint8Array(70000).fill(9), thumb: Uint8Array.of(8),
+        const photo = { name: "a<b", burst: 3, greys: Uint8Array.of(1, 2), thumb: Uint8Array.of(8),
+                        jpeg: new Uint8Array(70000).fill(9),
                         embeddings: { 0: Float32Array.of(0.1, -1e-30, 3e8) } };
-        const head = { labels: given, weights: [Float32Array.of(1, 2)], bias: Float32Array.of(-0.5), model: 0, said: "x", table: [[1]] };
-        const text = blockText(packLesson({ classes: given.map((name) => ({ name, photos: [photo] })), head }));
+        const head = { labels: given, weights: [Float32Array.of(1, 2)], model: 0,
+                       bias: Float32Array.of(-0.5), said: "x", table: [[1]] };
+        const classes = given.map((name) => ({ name, photos: [photo] }));
+        const text = blockText(packLesson({ classes, head }));
         const back = unpackLesson(JSON.parse(text)), one = back.classes[0].photos[0];
-        return { open: text.includes("<"), names: back.classes.map(({ name }) => name), labels: back.head.labels, bytes: one.jpeg.length, greys: [...one.greys],
-                 exact: [...one.embeddings[0]].every((value, k) => value === photo.embeddings[0][k]), bias: [...back.head.bias], burst: one.burst };
+        const exact = [...one.embeddings[0]].every((value, k) => value === photo.embeddings[0][k]);
+        return { open: text.includes("<"), names: back.classes.map(({ name }) => name),
+                 labels: back.head.labels, bytes: one.jpeg.length, greys: [...one.greys],
+                 exact, bias: [...back.head.bias], burst: one.burst };
     """
     found = run_script(SCRIPTS, body, tmp_path, HOSTILE)
     assert found["open"] is False and found["names"] == HOSTILE == found["labels"]
@@ -37,10 +43,12 @@ def test_a_form_that_it_does_not_know_is_refused_with_a_sentence(tmp_path):
 
 def test_a_copy_changes_the_learnt_block_and_nothing_else(tmp_path):
     body = """
-        const shell = { blocks: ["vx-model-0", "vx-learnt", "vx-facts"], pieces: ["<a>", "<b>", "<c>", "<d>"] };
+        const shell = { blocks: ["vx-model-0", "vx-learnt", "vx-facts"],
+                        pieces: ["<a>", "<b>", "<c>", "<d>"] };
         return copyOf(shell, (id) => `[${id}]`, { classes: ["</script>"] }).join("");
     """
-    assert run_script(SCRIPTS, body, tmp_path) == '<a>[vx-model-0]<b>{"classes":["\\u003c/script>"]}<c>[vx-facts]<d>'
+    expected = '<a>[vx-model-0]<b>{"classes":["\\u003c/script>"]}<c>[vx-facts]<d>'
+    assert run_script(SCRIPTS, body, tmp_path) == expected
 
 
 def test_python_reads_the_zip_and_the_page_reads_python_s(tmp_path):
@@ -51,21 +59,25 @@ def test_python_reads_the_zip_and_the_page_reads_python_s(tmp_path):
         packed.writestr("readme.txt", b"no")
     body = """
         const jpeg = (seed) => Uint8Array.from({ length: 3000 }, (_, k) => (k * seed) % 256);
-        const photos = [{ burst: 1, jpeg: jpeg(1) }, { burst: 1, jpeg: jpeg(3) }, { burst: 2, jpeg: jpeg(5) }];
-        const parts = zipOf(folderFiles([{ name: "cup/..", photos }, { name: "größe 😀", photos: photos.slice(2) }]));
+        const photos = [[1, 1], [1, 3], [2, 5]].map(([burst, seed]) => ({ burst, jpeg: jpeg(seed) }));
+        const classes = [{ name: "cup/..", photos }, { name: "größe 😀", photos: photos.slice(2) }];
+        const parts = zipOf(folderFiles(classes));
         writeFileSync("ours.zip", Buffer.concat(parts.map((part) => Buffer.from(part))));
         const read = async (name) => (await filesOfZip(new Uint8Array(readFileSync(name))));
         const theirs = classesOfFiles(await read("theirs.zip")), own = classesOfFiles(await read("ours.zip"));
-        const said = (found) => [...found].map(([name, all]) => [name, all.map(({ file, burst }) => [file.bytes.length, burst])]);
+        const each = ({ file, burst }) => [file.bytes.length, burst];
+        const said = (found) => [...found].map(([name, all]) => [name, all.map(each)]);
         const broken = await filesOfZip(new Uint8Array(99)).catch((error) => error.message);
         const cut = new Uint8Array(readFileSync("theirs.zip"));
         cut.fill(255, 30, 60);
-        return { theirs: said(theirs), own: said(own), broken, cut: await filesOfZip(cut).catch((error) => error.message) };
+        const torn = await filesOfZip(cut).catch((error) => error.message);
+        return { theirs: said(theirs), own: said(own), broken, cut: torn };
     """
     found = run_script(SCRIPTS, body, tmp_path)
     with zipfile.ZipFile(tmp_path / "ours.zip") as ours:
         assert ours.testzip() is None
-        assert ours.namelist() == ["cup_/burst-1-1.jpg", "cup_/burst-1-2.jpg", "cup_/photo-3.jpg", "größe 😀/photo-1.jpg"]
+        assert ours.namelist() == ["cup_/burst-1-1.jpg", "cup_/burst-1-2.jpg", "cup_/photo-3.jpg",
+                                   "größe 😀/photo-1.jpg"]
         assert ours.read("cup_/burst-1-2.jpg") == bytes(k * 3 % 256 for k in range(3000))
     assert found["theirs"] == [["cup", [[5000, "7"]]], ["größe", [[6, None]]]]
     assert found["own"] == [["cup_", [[3000, "1"], [3000, "1"], [3000, None]]], ["größe 😀", [[3000, None]]]]
@@ -73,7 +85,8 @@ def test_python_reads_the_zip_and_the_page_reads_python_s(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "taken", "expected"), [
-    ("cup", [], "cup"), ("Cup", ["cup"], "Cup 2"), ("a/b\\c:d", [], "a_b_c_d"), ("..", [], "class"), ("con", [], "class con"),
+    ("cup", [], "cup"), ("Cup", ["cup"], "Cup 2"), ("a/b\\c:d", [], "a_b_c_d"), ("..", [], "class"),
+    ("con", [], "class con"),
     ("train", [], "class train"), ("../../etc", [], "etc"), (" x. ", [], "x"), ("", ["class"], "class 2"),
     ("<img src=x>", [], "img src=x_"), ("y" * 90, [], "y" * 60), ("\ud800a\x00", [], "a_")])
 def test_a_class_s_folder_is_a_safe_name_on_every_system(tmp_path, name, taken, expected):

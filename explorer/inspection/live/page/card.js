@@ -48,9 +48,10 @@ function setUpCard(app) {
   drawProof();
 }
 
-function saidOfCheck({ rows, same_top: same, largest_difference: largest, limit, passed }) {
+function saidOfCheck({ rows, photos, same_top: same, largest_difference: largest, limit, passed }) {
   const mean = rows.reduce((sum, { ms }) => sum + ms, 0) / rows.length;
-  const all = same === rows.length ? "the same answer as torch" : `the same answer as torch, ${rows.length - same} another`;
-  return `${passed ? "✓" : "✗"} In this browser: ${same} of ${counting(rows.length, "photo")} ${all}; the largest difference of a ` +
+  const all = rows.length === photos ? counting(photos, "photo") : `${rows.length} answers (${counting(photos, "photo")}, two models)`;
+  const others = same === rows.length ? "" : `, ${rows.length - same} another`;
+  return `${passed ? "✓" : "✗"} In this browser: ${same} of ${all} the same answer as torch${others}; the largest difference of a ` +
     `share is ${plain(largest)} (${plain(limit)} is allowed). ${Math.round(mean)} ms a pass.`;
 }

@@ -48,7 +48,7 @@ function classCard(app, list, one, acts) {
     one.photos.forEach((photo, index) => {
       if (!shown.has(photo)) {
         const node = make("div", "", null), image = make("img", "", node), url = urlOf(photo.thumb, "image/jpeg");
-        image.alt = "";                                  // the button that takes it away has words
+        image.alt = "";                                  // the button around it has words
         Object.assign(image, { src: url, draggable: false });
         node.setAttribute("role", "button");
         node.tabIndex = thumbs.querySelector('[tabindex="0"]') ? -1 : 0;

@@ -7,27 +7,23 @@ const BETWEEN_FRAMES = 120;    // ms between two collected frames: faster ones a
 const THUMB_SIDE = 72, THUMB_QUALITY = 0.8, PHOTO_QUALITY = 0.9;
 
 // --- pictures ---------------------------------------------------------------------------------------------------
-async function jpegBytes(canvas, quality) {
-  const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", quality));
-  if (!blob) throw new Error("This browser could not encode the picture.");
-  return new Uint8Array(await blob.arrayBuffer());
+// Coded beside the page's own work: a canvas of the page would wait until nothing else is to be drawn.
+const jpegBytes = async (canvas, quality) => new Uint8Array(await (await canvas.convertToBlob({ type: "image/jpeg", quality })).arrayBuffer());
+function redrawn(canvas, width, height, [left, top, wide, high]) {
+  const small = new OffscreenCanvas(width, height), pen = small.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(canvas, left, top, wide, high, 0, 0, width, height);
+  return small;
 }
 function scaled(canvas, shorter) {
-  const share = Math.min(1, shorter / Math.min(canvas.width, canvas.height));
-  if (share === 1) return canvas;
-  const small = Object.assign(make("canvas"), { width: Math.round(canvas.width * share), height: Math.round(canvas.height * share) });
-  const pen = small.getContext("2d");
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(canvas, 0, 0, small.width, small.height);
-  return small;
+  const { width, height } = canvas, share = Math.min(1, shorter / Math.min(width, height));
+  return redrawn(canvas, Math.max(1, Math.round(width * share)), Math.max(1, Math.round(height * share)), [0, 0, width, height]);
 }
-function squared(canvas, side) {                         // the middle of it
-  const small = Object.assign(make("canvas"), { width: side, height: side }), edge = Math.min(canvas.width, canvas.height);
-  const pen = small.getContext("2d");
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(canvas, (canvas.width - edge) / 2, (canvas.height - edge) / 2, edge, edge, 0, 0, side, side);
-  return small;
+function squared(canvas, side) {      // the middle of it
+  const { width, height } = canvas, edge = Math.min(width, height);
+  return redrawn(canvas, side, side, [(width - edge) / 2, (height - edge) / 2, edge, edge]);
 }
+
 // --- what was collected ----------------------------------------------------------------------------------------------
 // app.lesson: { classes: [{ id, name, photos }], version, head }; "lesson" is emitted where it has changed.
 function makeLesson(app) {
@@ -81,7 +77,7 @@ async function embedMissing(app) {
   }
   if (!missing.length) return;
   lesson.say("");
-  lesson.changed();
+  app.emit("lesson", lesson);                            // the photos are the same ones: nothing learnt is older now
 }
 
 // --- on the page ---------------------------------------------------------------------------------------------------

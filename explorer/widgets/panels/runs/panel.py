@@ -8,12 +8,10 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.files import given_path
-from explorer.widgets import export
 from explorer.widgets.export import curves_figure
 from explorer.widgets.jobs import Job, Pace
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.learn.run_words import problem_text, run_caption
-from explorer.widgets.panels.learn.started import KEPT
 from explorer.widgets.panels.runs.table import (
     TERMS,
     csv_text,
@@ -24,7 +22,7 @@ from explorer.widgets.panels.runs.table import (
     points_of,
     table_of,
 )
-from explorer.widgets.panels.taking_home import Home
+from explorer.widgets.panels.taking_home import Home, home_of, with_network
 from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.run_table import RunTable
@@ -180,7 +178,7 @@ class RunsPanel(Panel):
         """Show a run, or use its model; a sentence on it. In the background."""
         from explorer.training.run.beside import copy_of_model
 
-        run = _with_network(run)
+        run = with_network(run)
         if what == "show":
             self.tell(setattr, self.session, "run", run)
             return f"{run.name} is shown under Train."
@@ -199,9 +197,7 @@ class RunsPanel(Panel):
             return "There is no run yet: start one under Train."
         newest = (self.session.runs or self.shown)[-1]
         run = next((one for one in self.shown if one is self._taken), newest)
-        from explorer.training.run.beside import copy_of_model
-
-        return Home(lambda: copy_of_model(_with_network(run)), export.file_name(run.name))
+        return home_of(run)
 
     def _ticked(self) -> list[tuple[str, Any]]:
         """(name, run) of each row with a tick."""
@@ -223,15 +219,3 @@ class RunsPanel(Panel):
 
     def caption(self) -> str:
         return " ".join(run_caption(run) for _, run in self._ticked())
-
-
-def _with_network(run: Any) -> Any:
-    """The run itself, or what its folder holds. Raises ValueError where its network is gone."""
-    from explorer.training.run.loading import load_run
-
-    if hasattr(run, "model"):
-        return run
-    if run.folder is None:
-        raise ValueError(f"The network of {run.name} is not kept any more: of runs that cells started, the "
-                         f"last {KEPT} are. In a cell that still has it, it can be saved in a folder.")
-    return load_run(run.folder)

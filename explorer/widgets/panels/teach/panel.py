@@ -30,6 +30,7 @@ from explorer.display.words import counted, sentence_of
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.camera import frames
+from explorer.widgets.panels.taking_home import Home, home_of
 from explorer.widgets.panels.teach import words
 from explorer.widgets.panels.teach.guide import GUIDE
 from explorer.widgets.panels.teach.holding import Holding
@@ -330,6 +331,10 @@ class TeachPanel(Panel):
             return self.lesson.lines
         by_name = bool(self.session.model_source)
         return lines_of(tuple(model_lines(self.session)), by_name, str(self.shelf.folder), {"epochs": EPOCHS})
+
+    def to_take_home(self) -> Home | str:
+        run = None if self.lesson is None else self.lesson.run
+        return words.NOTHING_LEARNT if run is None else home_of(run)
 
     def figure(self) -> Any:
         """Some photos of each class."""

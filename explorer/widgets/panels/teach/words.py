@@ -10,6 +10,7 @@ from explorer.display.words import counted
 
 CAMERA_OFF = ("The camera is off. Its pictures go to the Python that runs this notebook, and nowhere else; "
               "those that you collect are kept in a folder there.")
+NOTHING_LEARNT = "Nothing has learnt your classes yet: collect photos of two, and press Learn."
 
 
 def home_text(shelf: ClassShelf) -> str:

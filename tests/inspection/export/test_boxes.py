@@ -10,8 +10,8 @@ import torch
 import explorer
 from explorer.inspection.export.places import framed, read_boxes
 from explorer.models.detection.placing import Placement
+from tests.inspection.export.test_export import assert_same, facts_of, run
 from tests.inspection.live.test_places_js import DETECTORS, detector, noise
-from tests.inspection.test_export import assert_same, facts_of, run
 
 
 @pytest.mark.parametrize("name", DETECTORS)
