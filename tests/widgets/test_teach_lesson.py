@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -219,8 +220,11 @@ def test_what_has_not_learnt_yet_can_not_be_shown_in_all_tabs(dash):
     learn(dash)
     lesson = dash.teach.lesson
     assert not lesson.use.disabled
+    assert not isinstance(dash.teach.to_take_home(), str)
     lesson._follow(lesson.run, "")
     assert lesson.use.disabled
+    lesson.run = SimpleNamespace(best=None, state="stopped", running=False)
+    assert "press Learn" in dash.teach.to_take_home()
 
 
 def test_a_network_that_can_not_learn_classes_says_which_can(dash):

@@ -334,7 +334,7 @@ class TeachPanel(Panel):
 
     def to_take_home(self) -> Home | str:
         run = None if self.lesson is None else self.lesson.run
-        return words.NOTHING_LEARNT if run is None else home_of(run)
+        return home_of(run) if run is not None and run.best else words.NOTHING_LEARNT
 
     def figure(self) -> Any:
         """Some photos of each class."""
