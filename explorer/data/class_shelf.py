@@ -17,7 +17,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import shutil
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,10 +28,10 @@ from explorer.data.collection import existing_folder
 from explorer.data.folder_names import folder_name, free_name, same_name
 from explorer.data.folders import listed, printable, why_passed_over
 from explorer.data.shelf_bin import Removed, put_away
-from explorer.data.shelf_files import ShelfPhoto, is_ours, marked_jpeg, photo_name, read_classes
+from explorer.data.shelf_files import ShelfPhoto, copy_whole, is_ours, marked_jpeg, photo_name, read_classes
 from explorer.data.shelf_homes import discard_home, discard_later
 from explorer.display.words import counted
-from explorer.files import beside_folder, discard_folder, given_path, make_folder, write_new, writing
+from explorer.files import given_path, make_folder, write_new, writing
 
 MOST_CLASSES = 40
 MOST_PHOTOS = 4000
@@ -137,7 +136,7 @@ class ClassShelf:
                                      "another name.")
                 with writing(after):
                     before.rename(after)
-            if self._removed is not None and self._removed.name == one.name:
+            if self._removed is not None and not self._removed.whole and self._removed.name == one.name:
                 self._removed = replace(self._removed, name=new)
             one.name = new
             one.photos = [replace(photo, path=after / photo.path.name) for photo in one.photos]
@@ -293,24 +292,11 @@ class ClassShelf:
                 return target
             if not len(self):
                 raise ValueError("There is no photo to save yet: collect some first.")
-            if os.path.lexists(target) and not (target.is_dir() and not any(os.scandir(target))):
+            empty = target.is_dir() and not target.is_symlink() and not any(os.scandir(target))
+            if os.path.lexists(target) and not empty:
                 raise ValueError(f"'{target}' is there already, and nothing in it is overwritten: give a new "
                                  "folder, or load that one and collect into it.")
-            beside = beside_folder(make_folder(target.parent), target.name)
-            try:
-                for one in self._classes:
-                    if one.photos:
-                        make_folder(beside / one.name)
-                    for photo in one.photos:
-                        copy = beside / one.name / photo.path.name
-                        with writing(copy):
-                            shutil.copyfile(photo.path, copy, follow_symlinks=False)
-                with writing(target):
-                    if target.is_dir():
-                        target.rmdir()
-                    beside.rename(target)
-            finally:
-                discard_folder(beside)
+            copy_whole({one.name: [photo.path for photo in one.photos] for one in self._classes}, target)
             self.forget_removed()
             before, self.folder = self.folder, target
             for one in self._classes:

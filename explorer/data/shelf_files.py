@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from explorer.data.folders import HIDDEN, NO_PICTURE, DataError, Remains, is_pic
 from explorer.data.folders import why_passed_over as passed_over
 from explorer.data.images import load_image
 from explorer.display.words import natural_key
-from explorer.files import remove_stale
+from explorer.files import beside_folder, discard_folder, make_folder, remove_stale, writing
 
 MOST_PIXELS = 2**24  # of a photo that is taken in
 QUALITY = 95         # of a JPEG that is made of another format
@@ -72,6 +74,28 @@ def is_ours(path: Path) -> bool:
     return False
 
 
+def copy_whole(classes: Mapping[str, Sequence[Path]], target: Path) -> None:
+    """Copy the files of each class into a folder of its name in `target`, whole or not at all; a class
+    without any gets no folder. target: not there, or empty. Raises DiskError.
+    """
+    remove_stale(make_folder(target.parent), re.escape(target.name))  # of a kernel that has died
+    beside = beside_folder(target.parent, target.name)
+    try:
+        for name, files in classes.items():
+            if files:
+                make_folder(beside / name)
+            for file in files:
+                copy = beside / name / file.name
+                with writing(copy):
+                    shutil.copyfile(file, copy, follow_symlinks=False)
+        with writing(target):
+            if target.is_dir():
+                target.rmdir()
+            beside.rename(target)
+    finally:
+        discard_folder(beside)
+
+
 def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str]]:
     """([(class, its picture files in natural order)] in natural order, sentences on what is left out).
 
@@ -101,11 +125,13 @@ def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str
             else:
                 remains.add(NO_PICTURE, place)
         classes.append((entry.name, files))
-    if remains.count(DEEPER) and not any(files for _, files in classes):
-        inside = next(iter(classes))[0]
-        raise DataError(f"'{printable(str(home))}' has no photos in its folders, but folders in folders: "
-                        f"give the one whose folders are the classes, such as '{home / inside}'.")
-    return classes, [str(one) for one in remains.all() if one.why != HIDDEN]
+    left = remains.all()
+    deeper = next((one.names[0] for one in left if one.why == DEEPER), "")
+    if deeper and not any(files for _, files in classes):
+        shown, inside = printable(str(home)), deeper.partition("/")[0]
+        raise DataError(f"'{shown}' has no photos in its folders, but folders in folders: give the one whose "
+                        f"folders are the classes, such as '{Path(shown, inside)}'.")
+    return classes, [str(one) for one in left if one.why != HIDDEN]
 
 
 def _refused(entry: os.DirEntry[str], place: str, remains: Remains) -> bool:

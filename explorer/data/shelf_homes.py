@@ -32,7 +32,8 @@ class Former:
 
 def homes_root() -> Path:
     """Where working folders are: `explorer/collected` in the user's folder for data."""
-    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share", "explorer", "collected").expanduser()
+    data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
+    return Path(os.path.abspath(data / "explorer" / "collected"))
 
 
 def new_home() -> Path:

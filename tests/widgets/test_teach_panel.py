@@ -216,6 +216,7 @@ def test_it_is_saved_and_opened_again_and_everything_else_reads_it(dash, tmp_pat
     assert panel.cards._said["error"] and panel.shelf.folder == tmp_path / "other"
     act(dash, "load", folder=str(tmp_path / "mine"))
     assert panel.shelf.counts == {"Class 1": 1, "Class 2": 2}
+    assert f"What was here before is in '{tmp_path / 'other'}'." in panel.cards._said["text"]
 
 
 def test_what_a_session_did_not_save_is_offered_to_the_next_one(dash, tmp_path):

@@ -157,7 +157,8 @@ class ShelfView(ExplorerPart, files="class_shelf"):
             self._call("photo", number, name, known, bytes(view))
 
     def _shows(self, key: int) -> bool:
-        return any(key in keys for keys, _ in self._lists.values())
+        with self._lock:
+            return any(key in keys for keys, _ in self._lists.values())
 
     def _known(self, name) -> bool:
         return isinstance(name, str) and any(one.get("name") == name for one in self.classes)

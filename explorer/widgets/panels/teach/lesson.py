@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 EPOCHS = 5
 GAP = 0.25    # seconds between two drawings of what flows, at least
 SIDE = 96     # pixels of a small photo
-BEGINS = "A network is about to learn under Teach. Stop it first; it takes seconds."
+BEGINS = "A network is about to learn under Teach. Wait for it: it takes seconds; or stop it there."
 ALL_RIGHT = "There are no mistakes among the photos that judged it."
 
 
@@ -180,11 +180,25 @@ class Lesson:
         self._say("")
         self.progress.value = busy_html("preparing the photos and the model")
         self.live.rest(True)
-        self.starting.start(partial(self._start, self.session.model, tuple(model_lines(self.session)),
-                                    bool(self.session.model_source), self.session.input_size))
+        self.starting.start(partial(self._start, self.session.model, *self._named(), self._options()))
         self._offer()
 
-    def _start(self, model: Any, named: tuple[str, ...], by_name: bool, input_size: Any, _job: Job) -> None:
+    def _named(self) -> tuple[tuple[str, ...], bool]:
+        """(the lines that define the open model, whether they open it anew)"""
+        return tuple(model_lines(self.session)), bool(self.session.model_source)
+
+    def _options(self) -> dict[str, Any]:
+        size = self.session.input_size
+        return {"epochs": EPOCHS} | ({} if size is None else {"input_size": size})
+
+    def code(self) -> str:
+        """The lines that learn and judge the same as what ran last, or would; "" where nothing can learn."""
+        if self.lines or unfit(self.session.model):
+            return self.lines
+        return lines_of(*self._named(), str(self.panel.shelf.folder), self._options())
+
+    def _start(self, model: Any, named: tuple[str, ...], by_name: bool, options: dict[str, Any],
+               _job: Job) -> None:
         self.panel.keeping.wait()  # photos that are on their way into the folder
         shelf = self.panel.shelf
         if lost := shelf.forget_lost():
@@ -193,7 +207,6 @@ class Lesson:
                 raise ValueError(f"{counted(lost, 'photo')} of '{shelf.folder}' "
                                  f"{'is' if lost == 1 else 'are'} gone. {why}")
         folder = str(shelf.folder)
-        options = {"epochs": EPOCHS} | ({} if input_size is None else {"input_size": input_size})
         run = begin({"model": copy.deepcopy(model), "data": folder, "train": "head",
                      "name": next_name([*self.session.runs, *known_runs()]), **options})
         self.panel.tell(self._follow, run, lines_of(named, by_name, folder, options))

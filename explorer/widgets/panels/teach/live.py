@@ -251,7 +251,7 @@ class Live:
         order = vote.shares.argsort()[::-1]
         self.answers.show([Answer(vote.classes[i], percent(float(vote.shares[i])), float(vote.shares[i]))
                            for i in order[:NEIGHBOURS].tolist()])
-        now, nearest = time.monotonic(), tuple(one.name for one in vote.nearest)
+        now, nearest = time.monotonic(), tuple((one.name, picture) for one, picture in seen.pictures)
         if nearest != self._strip and now - self._strip_at >= GAP:  # or they would flicker
             self._strip, self._strip_at = nearest, now
             captions = [Caption(f"{one.label} {1 - one.distance:.2f}", title=one.name)

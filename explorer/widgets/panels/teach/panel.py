@@ -34,12 +34,11 @@ from explorer.widgets.panels.taking_home import Home, home_of
 from explorer.widgets.panels.teach import words
 from explorer.widgets.panels.teach.guide import GUIDE
 from explorer.widgets.panels.teach.holding import Holding
-from explorer.widgets.panels.teach.lesson import EPOCHS, Lesson, lines_of
+from explorer.widgets.panels.teach.lesson import Lesson
 from explorer.widgets.panels.teach.sheet import sheet_of, small_pictures, thumbnail
 from explorer.widgets.parts.camera import Camera
 from explorer.widgets.parts.class_shelf import ShelfView
 from explorer.widgets.session import Session
-from explorer.widgets.snippets import model_lines
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +59,7 @@ class TeachPanel(Panel):
         self.shelf: ClassShelf | None = None
         self.lesson: Lesson | None = None
         self._former: Former | None = None
+        self._left: Path | None = None  # the folder that was home before, where it holds photos
         self._wanted = False  # whether what learns wants frames
         self._hear_photos: list[Callable[[], None]] = []
         self._hear_frame: Callable[[int, bytes], None] | None = None
@@ -285,11 +285,12 @@ class TeachPanel(Panel):
         self._later(lambda job: self._loaded(folder), lambda found: self._show_loaded())
 
     def _loaded(self, folder: str | os.PathLike) -> None:
-        before = self.shelf.folder
+        before, left = self.shelf.folder, bool(len(self.shelf))
         self.shelf.load(folder)
         if self.shelf.folder != before:
             take_home(self.shelf.folder)
             leave_home(before)
+            self._left = before if left else None
 
     def _show_loaded(self) -> None:
         self._let_go()
@@ -298,7 +299,7 @@ class TeachPanel(Panel):
         while len(self.shelf.classes) < len(FIRST):  # there have to be two to tell apart
             self.shelf.add_class()
         self.show_classes()
-        self.cards.say(words.loaded_text(self.shelf))
+        self.cards.say(words.loaded_text(self.shelf, self._left))
         self.reading.start(self._read_pictures, key="pictures")
 
     def _read_pictures(self, job: Job) -> None:
@@ -325,12 +326,7 @@ class TeachPanel(Panel):
     # --- code and figure ------------------------------------------------------------------------------------
 
     def code(self) -> str:
-        if self.shelf is None or self.session.model is None or not len(self.shelf):
-            return ""
-        if self.lesson.lines:
-            return self.lesson.lines
-        by_name = bool(self.session.model_source)
-        return lines_of(tuple(model_lines(self.session)), by_name, str(self.shelf.folder), {"epochs": EPOCHS})
+        return "" if self.lesson is None or not len(self.shelf) else self.lesson.code()
 
     def to_take_home(self) -> Home | str:
         run = None if self.lesson is None else self.lesson.run
