@@ -210,6 +210,7 @@ def test_nothing_of_the_picker_is_cut_off_or_unreadable(ticked, expect, width, d
         paint = "fill" if "text" in selector else "color"
         ink = ink_of(view.locator(selector).first, paint)
         assert min(ink) > 140 if dark else max(ink) < 140, (selector, ink)
-    darkest, brightest = view.locator(".vx-chart-models canvas").first.evaluate(LIGHTNESS)
-    assert brightest > 200 if dark else darkest < 60  # the words at its axes
+    wanted = "brightest > 200" if dark else "darkest < 60"  # the words at its axes, once they are painted anew
+    script = f"(one) => {{ const [darkest, brightest] = ({LIGHTNESS})(one); return {wanted}; }}"
+    ticked.page.wait_for_function(script, arg=view.locator(".vx-chart-models canvas").first.element_handle())
     assert ticked.page.js_errors == []

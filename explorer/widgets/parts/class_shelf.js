@@ -13,7 +13,7 @@ async function smaller(file, longest) {                 // an upright JPEG, tran
   try {
     const share = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
     const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * share)));
-    const canvas = Object.assign(document.createElement("canvas"), { width, height }), pen = canvas.getContext("2d");
+    const canvas = Object.assign(make("canvas"), { width, height }), pen = canvas.getContext("2d");
     Object.assign(pen, { fillStyle: "white", imageSmoothingQuality: "high" });
     pen.fillRect(0, 0, width, height);
     pen.drawImage(bitmap, 0, 0, width, height);
