@@ -123,6 +123,34 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         _writing.discard(beside)
 
 
+def write_new(path: Path, data: bytes) -> bool:
+    """Write a file whole, or not at all; False, and nothing is written, where there is one of that name.
+
+    Raises DiskError.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{next(_number)}")
+    _writing.add(Path(os.path.realpath(beside)))  # or another reader of the folder takes it for a dead one's
+    try:
+        with writing(path):
+            with beside.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(beside, path, follow_symlinks=False)
+            except FileExistsError:
+                return False
+            except (OSError, NotImplementedError):  # a disk without hard links
+                if os.path.lexists(path):
+                    return False
+                os.rename(beside, path)
+            return True
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        _writing.discard(Path(os.path.realpath(beside)))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text whole, as UTF-8 and with its own line ends. Raises DiskError."""
     write_whole(path, lambda beside: beside.write_text(text, encoding="utf-8", newline=""))

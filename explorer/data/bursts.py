@@ -12,6 +12,7 @@ other photo is a burst by itself, so nothing changes for folders without such na
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +20,27 @@ from pathlib import Path
 from explorer.data.folders import listed
 from explorer.display.words import counted
 
-FRAME = re.compile(r"burst-(\d+)-\d+\.[^./\\]+", re.IGNORECASE)
+FRAME = re.compile(r"burst-(\d{1,100})-\d+\.[^./\\]+", re.IGNORECASE)  # int() reads no endless number
+
+
+def burst_number(file: str) -> int | None:
+    """The number of the burst that a file is of, by its name; None for one by itself."""
+    found = FRAME.fullmatch(file)
+    return int(found[1]) if found else None
+
+
+def burst_numbers(files: Sequence[Path]) -> dict[Path, int]:
+    """The number of each file's burst; that of one by itself is no other's."""
+    numbers = {file: burst_number(file.name) for file in files}
+    new = itertools.count(1 + max((one for one in numbers.values() if one is not None), default=0))
+    return {file: next(new) if number is None else number for file, number in numbers.items()}
 
 
 def burst_of(name: str) -> str | None:
     """The burst of a photo by its path: its folder with the burst's number; None for a photo by itself."""
     folder, _, file = name.replace("\\", "/").rpartition("/")
-    found = FRAME.fullmatch(file)
-    return f"{folder}/{int(found[1])}" if found else None
+    number = burst_number(file)
+    return None if number is None else f"{folder}/{number}"
 
 
 def bursts_of(names: Sequence[str], files: Sequence[Path | None] = ()) -> list[int]:

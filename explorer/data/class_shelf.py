@@ -17,29 +17,21 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import shutil
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from explorer.data.bursts import burst_numbers
 from explorer.data.collection import existing_folder
 from explorer.data.folder_names import folder_name, free_name, same_name
-from explorer.data.folders import listed, printable
-from explorer.data.shelf_bin import Removed, empty_bin, put_away, take_back
-from explorer.data.shelf_files import (
-    ShelfPhoto,
-    burst_of,
-    is_ours,
-    marked_jpeg,
-    photo_name,
-    read_classes,
-    write_new,
-)
-from explorer.data.shelf_homes import discard_home
+from explorer.data.folders import listed, printable, why_passed_over
+from explorer.data.shelf_bin import Removed, put_away
+from explorer.data.shelf_files import ShelfPhoto, copy_whole, is_ours, marked_jpeg, photo_name, read_classes
+from explorer.data.shelf_homes import discard_home, discard_later
 from explorer.display.words import counted
-from explorer.files import beside_folder, discard_folder, given_path, make_folder, writing
+from explorer.files import given_path, make_folder, write_new, writing
 
 MOST_CLASSES = 40
 MOST_PHOTOS = 4000
@@ -144,7 +136,7 @@ class ClassShelf:
                                      "another name.")
                 with writing(after):
                     before.rename(after)
-            if self._removed is not None and self._removed.name == one.name:
+            if self._removed is not None and not self._removed.whole and self._removed.name == one.name:
                 self._removed = replace(self._removed, name=new)
             one.name = new
             one.photos = [replace(photo, path=after / photo.path.name) for photo in one.photos]
@@ -220,7 +212,7 @@ class ClassShelf:
             folder = self.folder / one.name
             known = {photo.path.name for photo in one.photos if photo.own}
             with suppress(OSError):
-                strange = sorted({*os.listdir(folder)} - known)
+                strange = sorted(name for name in {*os.listdir(folder)} - known if not why_passed_over(name))
                 if strange:
                     raise ValueError(f"'{folder}' holds files that were not collected here "
                                      f"({printable(strange[0])}): take that folder away yourself, and open "
@@ -232,11 +224,12 @@ class ClassShelf:
         if strange is not None and os.path.lexists(strange.path):
             raise ValueError(f"{printable(strange.path.name)} was not collected here, so it stays: take it "
                              "away yourself, and open the folder again.")
+        bin = put_away(self.folder, photos)
         self.forget_removed()
-        place, photos = self._classes.index(one), tuple(photos)
-        put_away(self.folder, photos)
-        self._removed = Removed(place if whole else one.photos.index(photos[0]), one.name, photos, whole)
-        one.photos = [photo for photo in one.photos if photo not in photos]
+        place = self._classes.index(one) if whole else one.photos.index(photos[0])
+        self._removed = Removed(place, one.name, tuple(photos), whole, bin)
+        keys = {photo.key for photo in photos}
+        one.photos = [photo for photo in one.photos if photo.key not in keys]
         if whole:
             with suppress(OSError):
                 (self.folder / one.name).rmdir()
@@ -249,19 +242,19 @@ class ClassShelf:
             return str(self._removed or "")
 
     def undo(self) -> str:
-        """Bring back what was taken away last; the name of its class, "" where there is nothing."""
+        """Bring back what was taken away last; the name of its class, "" where there is nothing.
+
+        Raises ValueError, DiskError: then nothing has changed.
+        """
         with self.lock:
             gone = self._removed
             if gone is None:
                 return ""
-            if gone.whole or gone.name not in self.classes:
-                name = free_name(gone.name, [*self.classes])
-                one = _Class(name, [])
-                self._classes.insert(gone.place, one)
-            else:
-                one = self._find(gone.name)
-            folder = self._class_folder(one) if gone.photos else self.folder
-            back = take_back(self.folder, gone.photos, folder)
+            new = gone.whole or gone.name not in self.classes
+            one = _Class(free_name(gone.name, [*self.classes]), []) if new else self._find(gone.name)
+            back = gone.take_back(self._class_folder(one)) if gone.photos else []
+            if new:
+                self._classes.insert(gone.place if gone.whole else len(self._classes), one)
             place = gone.place if one.photos else 0
             one.photos[place:place] = back
             self.forget_removed()
@@ -270,47 +263,46 @@ class ClassShelf:
     def forget_removed(self) -> None:
         """Delete what `undo` would bring back."""
         with self.lock:
+            if self._removed is not None:
+                self._removed.forget()
             self._removed = None
-            empty_bin(self.folder)
 
     # --- its home -------------------------------------------------------------------------------------------
 
-    def save(self, folder: str | os.PathLike) -> Path:
+    def forget_lost(self) -> int:
+        """Forget the photos whose files are gone, such as with a folder that somebody deleted; how many."""
+        with self.lock:
+            before = len(self)
+            for one in self._classes:
+                one.photos = [photo for photo in one.photos if os.path.lexists(photo.path)]
+            return before - len(self)
+
+    def save(self, folder: str | os.PathLike, *, still_read: bool = False) -> Path:
         """Put the collection into a folder, all of it or nothing; from here on that is its home.
 
         folder: a new one, or an empty one. Raises ValueError for one that holds anything, and where there is
         no photo yet, DiskError where it can't be written: then the photos stay where they are.
+        still_read: whether something in this process reads the photos where they were, such as a run that
+        has learnt from them: a working folder is deleted later then
         """
         target = Path(os.path.abspath(given_path(folder, "folder")))
         with self.lock:
+            self.forget_lost()
             if target == self.folder and len(self):
                 return target
             if not len(self):
                 raise ValueError("There is no photo to save yet: collect some first.")
-            if os.path.lexists(target) and not (target.is_dir() and not any(os.scandir(target))):
+            empty = target.is_dir() and not target.is_symlink() and not any(os.scandir(target))
+            if os.path.lexists(target) and not empty:
                 raise ValueError(f"'{target}' is there already, and nothing in it is overwritten: give a new "
                                  "folder, or load that one and collect into it.")
-            beside = beside_folder(make_folder(target.parent), target.name)
-            try:
-                for one in self._classes:
-                    if one.photos:
-                        make_folder(beside / one.name)
-                    for photo in one.photos:
-                        copy = beside / one.name / photo.path.name
-                        with writing(copy):
-                            shutil.copyfile(photo.path, copy, follow_symlinks=False)
-                with writing(target):
-                    if target.is_dir():
-                        target.rmdir()
-                    beside.rename(target)
-            finally:
-                discard_folder(beside)
+            copy_whole({one.name: [photo.path for photo in one.photos] for one in self._classes}, target)
             self.forget_removed()
             before, self.folder = self.folder, target
             for one in self._classes:
                 one.photos = [replace(photo, path=target / one.name / photo.path.name)
                               for photo in one.photos]
-            discard_home(before)
+            (discard_later if still_read else discard_home)(before)
             return target
 
     def load(self, folder: str | os.PathLike) -> None:
@@ -323,26 +315,18 @@ class ClassShelf:
         home = Path(os.path.abspath(existing_folder(folder)))
         found, left_out = read_classes(home)
         with self.lock:
-            classes, keys, burst = [], itertools.count(next(self._keys)), 0
-            room = MOST_PHOTOS
+            classes, keys, room = [], itertools.count(next(self._keys)), MOST_PHOTOS
+            bursts = burst_numbers([file for _, files in found for file in files])
             for name, files in found[:MOST_CLASSES]:
-                photos = []
-                for file in files[:room]:
-                    number = burst_of(file.name)
-                    burst = max(burst, number or 0)
-                    photos.append(ShelfPhoto(next(keys), file, number or 0, is_ours(file)))
+                photos = [ShelfPhoto(next(keys), file, bursts[file], is_ours(file)) for file in files[:room]]
                 room -= len(photos)
                 classes.append(_Class(name, photos))
-            for one in classes:  # those of a person or a phone: each by itself
-                for place, photo in enumerate(one.photos):
-                    if not photo.burst:
-                        burst += 1
-                        one.photos[place] = replace(photo, burst=burst)
             left = list(left_out)
             more = sum(len(files) for _, files in found) - (MOST_PHOTOS - room)
             if more:
                 left.append(f"{counted(more, 'photo')} more {'is' if more == 1 else 'are'} left out: "
                             f"{MOST_CLASSES} classes and {MOST_PHOTOS:,} photos are the most.")
             self.forget_removed()
-            self.folder, self._classes, self._keys, self._burst = home, classes, keys, burst
+            self.folder, self._classes, self._keys = home, classes, keys
+            self._burst = max(bursts.values(), default=0)
             self.left_out = tuple(left)

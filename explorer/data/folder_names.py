@@ -13,7 +13,8 @@ MOST_BYTES = 180  # of it as UTF-8: some disks allow 255 with all that is writte
 NO_NAME = "Class"
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]+')  # what Windows or a path does not allow
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
+# of Windows
+_DEVICES = re.compile(r"(con|prn|aux|nul|con(in|out)\$|(com|lpt)[\d¹²³])(\s*\..*)?", re.IGNORECASE)
 
 
 def folder_name(name: str) -> str:
@@ -51,7 +52,7 @@ def free_name(name: str, taken: list[str]) -> str:
 
 
 def _trimmed(text: str) -> str:
-    return " ".join(text.split()).strip(".").strip().lstrip(".")
+    return " ".join(text.split()).strip(". ")
 
 
 def _folded(name: str) -> str:

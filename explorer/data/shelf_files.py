@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +16,16 @@ from explorer.data.folders import HIDDEN, NO_PICTURE, DataError, Remains, is_pic
 from explorer.data.folders import why_passed_over as passed_over
 from explorer.data.images import load_image
 from explorer.display.words import natural_key
-from explorer.files import remove_stale, writing
+from explorer.files import beside_folder, discard_folder, make_folder, remove_stale, writing
 
 MOST_PIXELS = 2**24  # of a photo that is taken in
 QUALITY = 95         # of a JPEG that is made of another format
 MARK = b"explorer: collected"
-MOST_DIGITS = 9      # of a burst's number
 HEAD = 2**16         # bytes of a file in which its mark stands
 NO_TEXT = "a name that is no text"
+BIN = "removed"      # in the name of the folder of what was taken away last: see `beside_folder`
 LINK, DEEPER = "a link, and none is followed", "a folder in a class folder"
 LOOSE = "beside the class folders, so of no class"
-
-_number = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,6 @@ class ShelfPhoto:
 def photo_name(burst: int, number: int) -> str:
     """ "burst-0003-007.jpg": the seventh frame of the third burst."""
     return f"burst-{burst:04d}-{number:03d}.jpg"
-
-
-def burst_of(name: str) -> int | None:
-    """The number of the burst that a file is of, by its name; None for any other file."""
-    found = FRAME.fullmatch(name)
-    return int(found[1]) if found and len(found[1]) <= MOST_DIGITS else None
 
 
 def marked_jpeg(data: bytes) -> bytes:
@@ -81,30 +74,26 @@ def is_ours(path: Path) -> bool:
     return False
 
 
-def write_new(path: Path, data: bytes) -> bool:
-    """Write a file whole, or not at all; False, and nothing is written, where there is one of that name.
-
-    Raises DiskError.
+def copy_whole(classes: Mapping[str, Sequence[Path]], target: Path) -> None:
+    """Copy the files of each class into a folder of its name in `target`, whole or not at all; a class
+    without any gets no folder. target: not there, or empty. Raises DiskError.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{next(_number)}")
+    remove_stale(make_folder(target.parent), re.escape(target.name))  # of a kernel that has died
+    beside = beside_folder(target.parent, target.name)
     try:
-        with writing(path):
-            with beside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(beside, path, follow_symlinks=False)
-            except FileExistsError:
-                return False
-            except (OSError, NotImplementedError):  # a disk without hard links
-                if os.path.lexists(path):
-                    return False
-                os.rename(beside, path)
-            return True
+        for name, files in classes.items():
+            if files:
+                make_folder(beside / name)
+            for file in files:
+                copy = beside / name / file.name
+                with writing(copy):
+                    shutil.copyfile(file, copy, follow_symlinks=False)
+        with writing(target):
+            if target.is_dir():
+                target.rmdir()
+            beside.rename(target)
     finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+        discard_folder(beside)
 
 
 def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str]]:
@@ -113,6 +102,7 @@ def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str
     Raises DataError where the folder can't be read, or the classes are deeper inside.
     """
     remains, classes = Remains(), []
+    remove_stale(home, BIN)
     for entry in _entries(home):
         if _refused(entry, entry.name, remains):
             continue
@@ -135,11 +125,13 @@ def read_classes(home: Path) -> tuple[list[tuple[str, list[Path]]], Sequence[str
             else:
                 remains.add(NO_PICTURE, place)
         classes.append((entry.name, files))
-    if remains.count(DEEPER) and not any(files for _, files in classes):
-        inside = next(iter(classes))[0]
-        raise DataError(f"'{printable(str(home))}' has no photos in its folders, but folders in folders: "
-                        f"give the one whose folders are the classes, such as '{home / inside}'.")
-    return classes, [str(one) for one in remains.all() if one.why != HIDDEN]
+    left = remains.all()
+    deeper = next((one.names[0] for one in left if one.why == DEEPER), "")
+    if deeper and not any(files for _, files in classes):
+        shown, inside = printable(str(home)), deeper.partition("/")[0]
+        raise DataError(f"'{shown}' has no photos in its folders, but folders in folders: give the one whose "
+                        f"folders are the classes, such as '{Path(shown, inside)}'.")
+    return classes, [str(one) for one in left if one.why != HIDDEN]
 
 
 def _refused(entry: os.DirEntry[str], place: str, remains: Remains) -> bool:

@@ -15,6 +15,7 @@ from explorer.data.shelf_files import is_ours, read_classes
 from explorer.files import OLD, is_dead
 
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)-\d{6}-(?P<pid>\d{1,10})(-\d+)?")
+_SAVED = ".saved"  # in a working folder whose photos are saved elsewhere
 _guard = threading.Lock()
 _used: set[Path] = set()  # by shelves of this process
 
@@ -31,7 +32,8 @@ class Former:
 
 def homes_root() -> Path:
     """Where working folders are: `explorer/collected` in the user's folder for data."""
-    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share", "explorer", "collected").expanduser()
+    data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
+    return Path(os.path.abspath(data / "explorer" / "collected"))
 
 
 def new_home() -> Path:
@@ -64,6 +66,7 @@ def discard_home(home: Path) -> None:
     if home.parent != homes_root() or home.is_symlink():
         return
     with suppress(OSError, DataError):
+        (home / _SAVED).unlink(missing_ok=True)
         for folder in [one for one in home.iterdir() if one.is_dir() and not one.is_symlink()]:
             for file in list(folder.iterdir()):
                 if is_ours(file):
@@ -73,6 +76,15 @@ def discard_home(home: Path) -> None:
         home.rmdir()
 
 
+def discard_later(home: Path) -> None:
+    """As `discard_home`, but when this process is over and another one collects: something reads the photos
+    there still.
+    """
+    if home.parent == homes_root() and not home.is_symlink():
+        with suppress(OSError):
+            (home / _SAVED).touch()
+
+
 def last_home() -> Former | None:
     """The newest working folder with photos that no living kernel uses; None where there is none."""
     with suppress(OSError):
@@ -80,6 +92,9 @@ def last_home() -> Former | None:
                         if (name := _NAME.fullmatch(home.name)) and home not in _used
                         and not home.is_symlink() and _is_left(home, int(name["pid"]))), reverse=True)
         for home in found:
+            if (home / _SAVED).exists():
+                discard_home(home)
+                continue
             with suppress(DataError, OSError):
                 files = [file for _, files in read_classes(home)[0] for file in files]
                 if files:

@@ -100,6 +100,10 @@ def test_photos_are_removed_and_come_back_and_a_class_gets_a_name(teaching, expe
     page.keyboard.press("Enter")
     mug = card_of(teaching, "my -b-mug-b-")  # as a folder may be called
     expect(mug.locator(".vx-shelf-photo img[src]")).to_have_count(before - 1)
+    mug.get_by_role("textbox").fill("Class 2")
+    page.keyboard.press("Enter")
+    expect(panel.locator(".vx-shelf-note")).to_contain_text("already")
+    expect(mug.get_by_role("textbox")).to_have_value("my -b-mug-b-")
 
 
 def test_a_dropped_folder_of_class_folders_makes_classes(teaching, expect):

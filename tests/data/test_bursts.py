@@ -129,3 +129,19 @@ def test_numbers_are_held_out_by_burst():
     splits = _held_out("rulers", PhotoSet(("cm",), rows, names, FromFiles(files), files, numbers=True), 0.2,
                        0, ())
     assert len(splits.val) == 6 and bursts_in(splits.val).isdisjoint(bursts_in(splits.train))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_photos_with_boxes_too_most_are_learnt_from(seed):
+    names = (*(f"burst-1-{frame}.png" for frame in range(30)), "a.png", "b.png", "c.png")
+    places = PlaceSet(("cup",), names, lambda i: Image.new("RGB", (8, 8)), boxes=tuple([] for _ in names))
+    splits = held_out("mine", places, 0.2, seed)
+    assert set(names[:30]) <= set(splits.train.names) and len(splits.val)
+
+
+def test_folds_that_twins_leave_empty_are_said(tmp_path):
+    folder = collected(tmp_path / "mine", {"cup": {1: 4, 2: 4}, "pen": {1: 4}})
+    for burst in ("cup/burst-2-1.png", "pen/burst-1-1.png"):
+        (folder / burst).write_bytes((folder / "cup" / "burst-1-1.png").read_bytes())
+    with pytest.raises(DataError, match="1 group of the same burst or with the same contents.*3 folds"):
+        fold_parts(open_data((folder, folder)).train, 3, seed=0)

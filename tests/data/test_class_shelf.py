@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from explorer.data import shelf_files, shelf_homes
+from explorer.data.bursts import bursts_of
 from explorer.data.class_shelf import ClassShelf
 from explorer.data.collection import describe
 from explorer.data.errors import ImageError
@@ -51,7 +52,8 @@ def files_in(folder: Path) -> list[str]:
     ("...", "Class"),
     ("CON", "class CON"), ("nul.txt", "class nul.txt"), ("x" * 500, "x" * 60), ("a\0b\nc\td", "ab c d"),
     ("é" * 300, "é" * 60), ("🐈" * 300, "🐈" * 45), ("<b>&'\"", "-b-&'-"), ("\udcff", "-"),
-    ("Thumbs.db", "class Thumbs.db"), ("e\u0301", "é"), ("a.", "a"), ("", "Class"),
+    ("Thumbs.db", "class Thumbs.db"), ("e\u0301", "é"), ("a.", "a"), ("", "Class"), ("a. . .", "a"),
+    (". .b", "b"), ("com¹", "class com¹"), ("CONOUT$", "class CONOUT$"), ("con .txt", "class con .txt"),
 ])
 def test_any_name_becomes_one_that_a_folder_may_have(given, name, tmp_path):
     found = folder_name(given)
@@ -204,6 +206,86 @@ def test_only_what_was_collected_here_is_ever_removed(shelf):
     assert theirs.read_bytes() == picture(5) and mine.path.is_file()
 
 
+def test_undo_brings_a_photo_back_whose_name_another_one_has_by_now(shelf):
+    burst = shelf.new_burst()
+    first, second = shelf.add("mug", picture(), burst), shelf.add("mug", picture(100), burst)
+    shelf.remove(second.key)
+    assert shelf.add("mug", picture(200), burst).path.name == second.path.name
+    assert shelf.undo() == "mug" and shelf.counts["mug"] == 3 and len({*paths(shelf)}) == 3
+    kept = next(photo for photo in shelf.photos("mug") if photo.key == second.key)
+    assert load_image(kept.path).tobytes() == load_image(picture(100)).tobytes() and first.path.is_file()
+
+
+def test_undo_that_fails_changes_nothing_and_works_later(shelf, monkeypatch):
+    for _ in range(2):
+        shelf.add("mug", picture())
+    shelf.remove_class("mug")
+    real, calls = os.rename, []
+
+    def breaks(source, target):
+        calls.append(source)
+        if len(calls) == 2:
+            raise OSError(30, "Read-only file system")
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", breaks)
+    with pytest.raises(DiskError):
+        shelf.undo()
+    assert shelf.classes == ("pen",) and shelf.removed
+    assert shelf.undo() == "mug" and shelf.counts == {"mug": 2, "pen": 0}
+    assert all(path.is_file() for path in paths(shelf))
+
+
+def test_two_that_collect_into_one_folder_take_nothing_from_each_other(shelf):
+    for shade in (9, 99):
+        shelf.add("pen", picture(shade))
+    shelf.remove(shelf.photos("pen")[0].key)
+    other = ClassShelf(shelf.folder)
+    other.load(shelf.folder)
+    other.remove(other.photos("pen")[0].key)
+    other.forget_removed()
+    shelf.undo()
+    assert shelf.photos("pen")[0].path.is_file() and files_in(shelf.folder) == ["pen/burst-0001-001.jpg"]
+
+
+def test_nothing_is_removed_into_a_folder_of_somebody_else(shelf, tmp_path):
+    photo = shelf.add("mug", picture())
+    theirs = tmp_path / "theirs" / f"{photo.key}.jpg"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"theirs")
+    (shelf.folder / ".removed").symlink_to(theirs.parent)
+    shelf.remove(photo.key)
+    assert theirs.read_bytes() == b"theirs"
+
+
+def test_a_folder_is_opened_while_another_one_writes_into_it(shelf, monkeypatch):
+    shelf.add("mug", picture())
+    real = os.fsync
+
+    def meanwhile(number):
+        real(number)
+        ClassShelf(shelf.folder).load(shelf.folder)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    assert shelf.add("mug", picture()).path.is_file()
+
+
+def test_what_a_computer_keeps_in_a_folder_does_not_keep_a_class(shelf):
+    shelf.add("mug", picture())
+    (shelf.folder / "mug" / ".DS_Store").write_bytes(b"x")
+    shelf.remove_class("mug")
+    assert shelf.classes == ("pen",) and files_in(shelf.folder / "mug") == [".DS_Store"]
+    assert shelf.undo() == "mug" and paths(shelf)[0].is_file()
+
+
+def test_undo_knows_a_class_by_the_name_that_it_had(shelf):
+    shelf.add("mug", picture())
+    shelf.remove_class("mug")
+    shelf.add_class("mug")
+    shelf.rename_class("mug", "cup")
+    assert shelf.undo() == "mug" and shelf.counts == {"mug": 1, "pen": 0, "cup": 0}
+
+
 # --- folders ------------------------------------------------------------------------------------------------
 
 
@@ -211,6 +293,8 @@ def test_it_is_saved_whole_and_collects_on_there(shelf, tmp_path):
     shelf.folder = shelf_homes.new_home()
     shelf.add("mug", picture())
     before = shelf.folder
+    (tmp_path / "deep" / ".mine.99999999-3").mkdir(parents=True)
+    (tmp_path / "deep" / ".mine.99999999-3" / "a.jpg").write_bytes(b"")  # of a kernel that died at that
     assert shelf.save(tmp_path / "deep" / "mine") == tmp_path / "deep" / "mine"
     assert not before.exists()
     shelf.add("pen", picture())
@@ -228,8 +312,11 @@ def test_a_folder_that_holds_anything_is_not_saved_into(shelf, tmp_path):
         shelf.save(tmp_path / "mine")
     assert files_in(tmp_path / "mine") == ["letter.txt"] and paths(shelf)[0].is_file()
     (tmp_path / "link").symlink_to(tmp_path / "mine")
-    with pytest.raises(ValueError):
-        shelf.save(tmp_path / "link")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "beside").symlink_to(tmp_path / "empty")
+    for link in ("link", "beside"):
+        with pytest.raises(ValueError, match="is there already"):
+            shelf.save(tmp_path / link)
 
 
 def test_saving_that_fails_leaves_everything_as_it_was(shelf, tmp_path, monkeypatch):
@@ -244,7 +331,7 @@ def test_saving_that_fails_leaves_everything_as_it_was(shelf, tmp_path, monkeypa
             raise OSError(28, "No space left on device")
         Path(target).write_bytes(Path(source).read_bytes())
 
-    monkeypatch.setattr("explorer.data.class_shelf.shutil.copyfile", breaks)
+    monkeypatch.setattr("explorer.data.shelf_files.shutil.copyfile", breaks)
     with pytest.raises(DiskError, match="disk is full"):
         shelf.save(tmp_path / "mine")
     assert paths(shelf) == before and all(path.is_file() for path in before)
@@ -273,9 +360,35 @@ def test_a_folder_that_a_phone_filled_is_opened_and_collected_into(tmp_path):
     with pytest.raises(DataError):
         shelf.load(tmp_path / "nowhere")
     (tmp_path / "split" / "train" / "cats").mkdir(parents=True)
-    with pytest.raises(DataError, match="folders in folders"):
+    (tmp_path / "split" / "notes").mkdir()
+    with pytest.raises(DataError, match="folders in folders.*such as '.*train'"):
         shelf.load(tmp_path / "split")
     assert shelf.classes == ("cats", "dogs")
+
+
+def test_photos_that_somebody_deleted_do_not_keep_the_others_from_being_saved(shelf, tmp_path):
+    for shade in (0, 100):
+        shelf.add("mug", picture(shade))
+    paths(shelf)[0].unlink()
+    shelf.save(tmp_path / "mine")
+    assert files_in(tmp_path / "mine") == ["mug/burst-0002-001.jpg"] and shelf.counts["mug"] == 1
+    paths(shelf)[0].unlink()
+    with pytest.raises(ValueError, match="no photo to save"):
+        shelf.save(tmp_path / "other")
+
+
+def test_a_shelf_and_a_split_read_the_same_bursts(tmp_path):
+    (tmp_path / "mine" / "mug").mkdir(parents=True)
+    names = ["burst-0-1.jpg", "burst-0-2.jpg", "burst-20261130145937-01.jpg", "burst-20261130145937-02.jpg",
+             "Burst-7-1.JPG", "burst-7-2.png", "mug.jpg", "burst-1.jpg"]
+    for name in names:
+        (tmp_path / "mine" / "mug" / name).write_bytes(picture())
+    shelf = ClassShelf(tmp_path / "home")
+    shelf.load(tmp_path / "mine")
+    bursts = [photo.burst for photo in shelf.photos("mug")]
+    numbers = bursts_of([str(photo.path) for photo in shelf.photos("mug")])
+    assert len(set(bursts)) == len(set(numbers)) == len(set(zip(bursts, numbers))) == 5
+    assert shelf.new_burst() > max(bursts) and bursts_of([f"burst-{'9' * 5000}-1.jpg"]) == [0]
 
 
 # --- after a kernel has died --------------------------------------------------------------------------------
@@ -294,6 +407,18 @@ def test_what_a_dead_kernel_left_is_offered_and_what_a_living_one_uses_is_not(mo
     other = home.rename(home.with_name(f"2031-01-01-000000-{os.getppid()}"))  # of one that lives
     assert shelf_homes.last_home() is None
     assert other.is_dir()
+
+
+def test_a_working_folder_that_is_still_read_is_deleted_by_who_comes_later(tmp_path):
+    home = shelf_homes.new_home()
+    shelf = ClassShelf(home)
+    shelf.add_class("mug")
+    shelf.add("mug", picture())
+    shelf.save(tmp_path / "mine", still_read=True)
+    assert (home / "mug" / "burst-0001-001.jpg").is_file()
+    assert shelf_homes.last_home() is None and home.is_dir()
+    shelf_homes.leave_home(home)  # as when this process is over
+    assert shelf_homes.last_home() is None and not home.exists()
 
 
 def test_a_working_folder_is_deleted_with_what_explorer_wrote_and_nothing_else():

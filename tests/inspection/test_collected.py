@@ -9,7 +9,7 @@ import explorer
 from explorer.data.datasets import open_data
 from explorer.inspection.features.advice import advice_on_counts, advice_on_photos
 from explorer.inspection.features.embeddings import Embeddings, vote_of
-from explorer.inspection.features.judging import parts_of
+from explorer.inspection.features.judging import interval_of, parts_of, wilson
 from explorer.inspection.features.probes import linear_probe
 from explorer.inspection.features.votes import knn_accuracy
 from tests.data.test_bursts import TWO, collected
@@ -64,6 +64,17 @@ def test_a_photo_is_never_judged_by_its_own_burst():
     parts = parts_of(features, features.labels.numpy(), 0.2, 0)
     assert len(parts.x) + len(parts.x_val) == 96 and len(parts.x_val) == 16
     assert linear_probe(features).judged == 16
+
+
+def test_an_interval_is_of_bursts_not_of_their_frames():
+    features = collected_features({"cup": [8] * 6, "pen": [8] * 6}, spread=0.1)
+    for found in (knn_accuracy(features, k=3), linear_probe(features), knn_accuracy(features, k=3, val=0.2)):
+        bursts = found.judged // 8
+        right = round(found.accuracy * found.judged)
+        assert found.interval == pytest.approx(wilson(right / 8, bursts))
+    assert interval_of(np.array([True, True, False]), np.array([4, 1, 7])) == wilson(2, 3)
+    found = interval_of(np.ones(6, bool), np.array([0] * 5 + [1]))
+    assert found == pytest.approx(wilson(36 / 26, 36 / 26))
 
 
 def test_a_class_of_one_burst_judges_nothing():

@@ -116,6 +116,7 @@ def test_teach_takes_what_has_learnt_there(session, pages):
     panel = TeachPanel(session)
     panel.build()
     assert panel.to_take_home().startswith("Nothing has learnt your classes yet: collect photos")
-    panel.lesson.run = SimpleNamespace(name="my run 1", model=nn.Sequential(nn.Flatten()), folder=None)
+    panel.lesson.run = SimpleNamespace(name="my run 1", model=nn.Sequential(nn.Flatten()), folder=None,
+                                       best={"epoch": 0})
     assert panel.to_take_home().name == "my-run-1"
     panel.close()

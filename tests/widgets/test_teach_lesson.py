@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,6 +167,11 @@ def test_warnings_name_the_class(dash):
     said_of = " ".join(dash.teach.cards.warnings)
     assert "Class 2 has few photos (Class 2: 2)" in said_of
     assert "The classes are uneven: Class 1 has 12" in said_of
+    panel = dash.teach
+    panel.keep("Class 2", picture(RED, 0))
+    assert panel.wait(30)
+    names = panel.lesson.live.known.features.names  # as the cards call them: no file is named there
+    assert names[0] == "Class 1: photo 1" and names[-1] == "Class 2: photo 3"
 
 
 def test_another_model_answers_by_its_own_vectors_and_what_was_learnt_stays(dash):
@@ -183,6 +190,72 @@ def test_another_model_answers_by_its_own_vectors_and_what_was_learnt_stays(dash
     dash.wait()
     assert dash.session.model is lesson.judged.model
     assert dash.session.look.outputs is not None and dash.session.model_name.endswith(lesson.run.name)
+
+
+def test_what_was_learnt_can_be_judged_again_after_it_was_saved(dash, tmp_path):
+    two_classes(dash, (2, 2))
+    learn(dash)
+    working = dash.teach.shelf.folder
+    dash.teach.save(tmp_path / "mine")
+    assert str(tmp_path / "mine") in dash.teach.code() and str(working) not in dash.teach.code()
+    assert len(explorer.evaluate(dash.teach.lesson.run)) == len(dash.teach.lesson.judged.result)
+
+
+def test_photos_that_are_gone_are_said_and_the_camera_is_answered_again(dash, monkeypatch):
+    two_classes(dash, (2, 2))
+    lesson, judge = dash.teach.lesson, dash.teach.lesson._judge
+
+    def too_late(run, job):
+        shutil.rmtree(dash.teach.shelf.folder)
+        return judge(run, job)
+
+    monkeypatch.setattr(lesson, "_judge", too_late)
+    learn(dash)
+    assert "could be opened" in lesson.message.value and dash.teach.camera.live
+    see(dash, 1, RED)
+    assert lesson.live.answers.rows[0].name == "red cup" and lesson.live.strip.captions == ()
+    assert lesson.use.disabled
+    learn(dash)
+    assert "8 photos of" in lesson.message.value and "are gone. Collect photos of two" in lesson.message.value
+    assert len(dash.teach.shelf) == 0 and lesson.go.disabled
+
+
+def test_what_has_not_learnt_yet_can_not_be_shown_in_all_tabs(dash):
+    two_classes(dash, (2, 2))
+    learn(dash)
+    lesson = dash.teach.lesson
+    assert not lesson.use.disabled
+    assert not isinstance(dash.teach.to_take_home(), str)
+    lesson._follow(lesson.run, "")
+    assert lesson.use.disabled
+    lesson.run = SimpleNamespace(best=None, state="stopped", running=False)
+    assert "press Learn" in dash.teach.to_take_home()
+
+
+def test_a_network_that_can_not_learn_classes_says_which_can(dash, monkeypatch):
+    two_classes(dash, (2, 2))
+    finds = tiny()
+    finds.task = "detection"
+    dash.teach.lesson._model = finds
+    dash.teach.lesson.photos_changed()
+    assert dash.teach.lesson.go.disabled and "choose a network that says what" in dash.teach.lesson.why.value
+    assert dash.teach.code()
+    monkeypatch.setattr("explorer.widgets.panels.teach.lesson.unfit", lambda model: "It finds boxes.")
+    assert dash.teach.code() == ""
+
+
+def test_a_network_without_a_classifier_answers_by_the_nearest_and_says_what_it_lacks(dash):
+    two_classes(dash, (2, 2))
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    dash.session.model = explorer.wrap(body, input_size=(3, 32, 32))
+    dash.wait()
+    assert dash.teach.wait(30)
+    see(dash, 1, GREEN)
+    assert dash.teach.lesson.live.answers.rows[0].name == dash.teach.shelf.classes[1]
+    learn_button = dash.teach.lesson.go
+    learn_button.click()
+    assert dash.teach.wait(60) and "put a torch.nn.Linear behind it" in dash.teach.lesson.message.value
+    assert dash.teach.lesson.run is None and not learn_button.disabled
 
 
 def test_the_lines_behind_it_learn_the_same(dash):

@@ -216,6 +216,7 @@ def test_it_is_saved_and_opened_again_and_everything_else_reads_it(dash, tmp_pat
     assert panel.cards._said["error"] and panel.shelf.folder == tmp_path / "other"
     act(dash, "load", folder=str(tmp_path / "mine"))
     assert panel.shelf.counts == {"Class 1": 1, "Class 2": 2}
+    assert f"What was here before is in '{tmp_path / 'other'}'." in panel.cards._said["text"]
 
 
 def test_what_a_session_did_not_save_is_offered_to_the_next_one(dash, tmp_path):
@@ -239,6 +240,22 @@ def test_what_a_session_did_not_save_is_offered_to_the_next_one(dash, tmp_path):
         assert later.teach.cards.offer == "" and shelf_homes.last_home() is None
     finally:
         later.close()
+
+
+def test_any_folder_of_one_class_gets_a_second_one(dash, tmp_path):
+    (tmp_path / "mine" / "class 2").mkdir(parents=True)
+    (tmp_path / "mine" / "class 2" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    act(dash, "load", folder=str(tmp_path / "mine"))
+    assert not dash.teach.cards._said["error"] and len(dash.teach.shelf.classes) == 2
+    act(dash, "drop", key=dash.teach.shelf.photos("class 2")[0].key)  # it has no small picture
+    assert "was not collected here" in dash.teach.cards._said["text"]
+
+
+def test_a_button_is_let_go_of_though_its_class_is_gone(dash):
+    hold(dash, "Class 1", True)
+    act(dash, "remove", of="Class 1")
+    hold(dash, "Class 1", False)
+    assert not dash.teach.camera.live or dash.teach.holding._held.let_go
 
 
 # --- the panel ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from explorer.data.bursts import burst_notes, units_of
+from explorer.data.bursts import burst_notes, held_back, units_of
 from explorer.data.errors import ImageError
 from explorer.data.folders import DataError
 from explorer.data.labels import match_names
@@ -250,8 +250,10 @@ def held_out(name: str, places: PlaceSet, val_share: float, seed: int) -> PlaceS
     if len(units) < 2:
         raise DataError(f"The photos of '{name}' are of one burst, which is never split: give photos of "
                         "another, one to learn from and one to judge by.")
-    count = min(max(1, round(val_share * len(units))), len(units) - 1)
-    kept = {i for unit in random.Random(seed).sample(units, count) for i in unit}
+    draw, count = random.Random(seed), min(max(1, round(val_share * len(units))), len(units) - 1)
+    single = len(units) == len(places)
+    kept = {i for unit in draw.sample(units, count) for i in unit} if single else \
+        {*held_back(draw.sample(units, len(units)), val_share)}
     note = f"{len(kept)} of {len(places)} photos are held out to judge by, drawn by seed {seed}."
     return PlaceSplits(name, places.subset([i for i in range(len(places)) if i not in kept]),
                        places.subset(sorted(kept)), (*places.notes, note, *burst_notes(units)))

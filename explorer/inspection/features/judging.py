@@ -31,7 +31,8 @@ def labels_of_features(features: Any) -> tuple[np.ndarray, tuple[str, ...]]:
 
 class Parts(NamedTuple):
     """x, y: embeddings [n, D] and classes [n] to learn from;  x_val, y_val: to judge by;  how: in words
-    bursts: [n], equal for the photos of one burst, to learn from;  notes: sentences on what can't be judged
+    bursts, bursts_val: equal for the photos of one burst, of those to learn from and those to judge by
+    notes: sentences on what can't be judged
     """
 
     x: np.ndarray
@@ -40,6 +41,7 @@ class Parts(NamedTuple):
     y_val: np.ndarray
     how: str
     bursts: np.ndarray
+    bursts_val: np.ndarray
     notes: tuple[str, ...] = ()
 
 
@@ -51,13 +53,15 @@ def parts_of(features: Features, labels: np.ndarray, val: Any, seed: int) -> Par
             raise ValueError("val has other classes or vectors of another length: make both with the same "
                              "model, from folders whose class folders are called alike.")
         y_val, _ = labels_of_features(val)
-        return Parts(x, labels, val.embeddings, y_val, "judged by photos of another folder", bursts)
+        return Parts(x, labels, val.embeddings, y_val, "judged by photos of another folder", bursts,
+                     bursts_in(val))
     if val is None and features.held_out is not None:
         held = features.held_out.numpy()
         if held.any() and not held.all():
             _check_learnable(labels[~held])
             how = "judged by the folder's own val part"
-            return Parts(x[~held], labels[~held], x[held], labels[held], how, bursts[~held])
+            return Parts(x[~held], labels[~held], x[held], labels[held], how, bursts[~held],
+                         bursts[held])
     share = SHARE if val is None else val
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
         raise ValueError(f"val is {val!r}: expected features, or a share between 0 and 1 such as 0.2.")
@@ -71,7 +75,7 @@ def parts_of(features: Features, labels: np.ndarray, val: Any, seed: int) -> Par
     how = f"judged by a share of {share:g} of each class, seed {seed}{whole}"
     alone = of_one_burst(units_in(bursts), labels.tolist(), features.classes)
     return Parts(x[~judge], labels[~judge], x[judge], labels[judge], how, bursts[~judge],
-                 (one_burst(alone),) if alone else ())
+                 bursts[judge], (one_burst(alone),) if alone else ())
 
 
 def bursts_in(features: Features) -> np.ndarray:
@@ -115,7 +119,20 @@ def draw_photos(labels: np.ndarray, count: int, seeds: Sequence[int]) -> np.ndar
                            for label in np.unique(labels)])
 
 
-def wilson(right: int, count: int) -> tuple[float, float]:
+def interval_of(right: np.ndarray, bursts: np.ndarray) -> tuple[float, float]:
+    """Between which a share of right answers lies with 95 % certainty, as far as the number of photos tells;
+    those of one burst are nearly the same picture and tell no more than one of them.
+
+    right: of each judged photo, [n] bool;  bursts: [n], equal for photos of one burst
+    Source: the effective size of a sample of clusters, with what is in one taken for the same: L. Kish,
+    Survey Sampling, Wiley 1965, section 5.4. Where each photo is by itself it is their number.
+    """
+    sizes = np.unique(bursts, return_counts=True)[1]
+    count = int(sizes.sum()) ** 2 / int((sizes ** 2).sum())
+    return wilson(int(right.sum()) * count / len(right), count)
+
+
+def wilson(right: float, count: float) -> tuple[float, float]:
     """Wilson's 95 % interval of a share: E. B. Wilson, J. American Statistical Association 22, 1927."""
     z, share = 1.959964, right / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)

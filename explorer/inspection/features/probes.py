@@ -24,7 +24,13 @@ from explorer.arguments import checked, counts, number
 from explorer.display.charts import no_formulas
 from explorer.display.html import notes_html, row_html, side_by_side_html
 from explorer.display.words import percent
-from explorer.inspection.features.judging import draw_photos, labels_of_features, parts_of, stratified, wilson
+from explorer.inspection.features.judging import (
+    draw_photos,
+    interval_of,
+    labels_of_features,
+    parts_of,
+    stratified,
+)
 from explorer.inspection.features.result import Features
 
 if TYPE_CHECKING:
@@ -54,7 +60,7 @@ class Probe:
     """What a linear probe says.
 
     accuracy:  share of the judged photos that are right;  interval: between which it lies with 95 %
-               certainty, as far as the number of judged photos tells (Wilson)
+               certainty, as far as the number of judged photos tells (Wilson; a burst counts as one)
     per_class: {class: share that is right}, NaN for a class without judged photos
     confusion: [K, K] counts, rows are the true classes;  predicted: class index of each judged photo
     learnt, judged: how many photos;  how: where the judged ones come from;  C: of the regression;  budget:
@@ -151,7 +157,7 @@ def linear_probe(
     """
     started = time.perf_counter()
     labels, classes = labels_of_features(features)
-    x, y, x_val, y_val, how, bursts, more = parts_of(features, labels, val, seed)
+    x, y, x_val, y_val, how, bursts, bursts_val, more = parts_of(features, labels, val, seed)
     x, x_val = np.asarray(x, dtype=np.float64), np.asarray(x_val, dtype=np.float64)
     mean, spread = x.mean(0), x.std(0)
     spread[spread < 1e-12] = 1  # a number that never changes says nothing
@@ -195,7 +201,8 @@ def linear_probe(
     with np.errstate(invalid="ignore"):
         shares = confusion.diagonal() / confusion.sum(1)
     return Probe(
-        model_name=features.model_name, accuracy=right / count, interval=wilson(right, count),
+        model_name=features.model_name, accuracy=right / count,
+        interval=interval_of(predicted == y_val, bursts_val),
         per_class=dict(zip(classes, map(float, shares))), confusion=confusion, predicted=predicted,
         learnt=len(y), judged=count, how=how, C=float(chosen), seed=seed,
         seconds=time.perf_counter() - started, budget=budget, notes=tuple(notes),

@@ -17,7 +17,13 @@ from explorer.arguments import checked, number
 from explorer.data.bursts import of_one_burst
 from explorer.data.folders import listed
 from explorer.display.words import percent
-from explorer.inspection.features.judging import bursts_in, labels_of_features, parts_of, units_in, wilson
+from explorer.inspection.features.judging import (
+    bursts_in,
+    interval_of,
+    labels_of_features,
+    parts_of,
+    units_in,
+)
 from explorer.inspection.features.result import Features
 from explorer.inspection.features.vectors import BLOCK, normalised
 
@@ -94,12 +100,13 @@ def knn_accuracy(
         bank = queries = features.embeddings
         y = y_val = labels
         how, bursts = "each photo judged by all others", bursts_in(features)
+        bursts_val = bursts
         one_alone = of_one_burst(units_in(bursts), labels.tolist(), classes)
         if len(np.unique(bursts)) < len(bursts):
             how += " that are not of its own burst"
     else:
         parts = parts_of(features, labels, val, seed)
-        bank, y, queries, y_val, how, bursts = parts[:6]
+        bank, y, queries, y_val, how, bursts, bursts_val = parts[:7]
         one_alone = []  # what can't be judged is not among the judged
     k = min(k, len(y) - alone)
     if k < 1:
@@ -114,10 +121,11 @@ def knn_accuracy(
         predicted[start:start + rows] = votes_of(cosines, y, len(classes), k, temperature)[0].argmax(1)
     # no neighbour can vote for a class whose photos are all of one burst: those photos judge nothing
     asked = ~np.isin(y_val, [classes.index(name) for name in one_alone])
-    right, judged = int((predicted == y_val)[asked].sum()), int(asked.sum())
+    right, judged = (predicted == y_val)[asked], int(asked.sum())
     if not judged:
         raise ValueError("Each class has one burst of photos, which can't judge itself: add another burst.")
     if one_alone:
         how += f"; of {listed(one_alone)} there is one burst alone, which judges nothing"
-    return KnnAccuracy(features.model_name, right / judged, wilson(right, judged), predicted, k,
-                       temperature, judged, how, time.perf_counter() - started)
+    return KnnAccuracy(features.model_name, int(right.sum()) / judged,
+                       interval_of(right, bursts_val[asked]), predicted, k, temperature, judged, how,
+                       time.perf_counter() - started)

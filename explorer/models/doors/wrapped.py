@@ -131,7 +131,8 @@ class WrappedModel(VisionModel):
         if global_pool is not None:
             raise ValueError("The pooling of a wrapped model is part of it: leave global_pool out.")
         if not self.classifier_path:
-            raise ValueError(f"{self.config.architecture} has no last linear layer that could be exchanged.")
+            raise ValueError(f"{self.config.architecture} has no last linear layer that could be exchanged: "
+                             "put a torch.nn.Linear behind it, and wrap both.")
         old = self.get_classifier()
         width = old.in_features if isinstance(old, nn.Linear) else self.num_features
         new = nn.Linear(width, num_classes, **parameter_place(self)) if num_classes else nn.Identity()

@@ -35,6 +35,10 @@ def fold_parts(photos: PhotoSet, folds: int, seed: int) -> tuple[list[list[int]]
         raise DataError(f"These photos are of {counted(len(bursts), 'burst')}, which are never split: they "
                         f"can't be judged in {folds} folds. Give fewer folds, or photos of further bursts.")
     units, twice = _units(photos, bursts)
+    if len(units) < folds:
+        raise DataError(f"These photos are of {counted(len(units), 'group')} of the same burst or with the "
+                        f"same contents, which are never split: they can't be judged in {folds} folds. Give "
+                        "fewer folds, or other photos.")
     if twice:
         notes.append(f"{counted(twice, 'file')} have the same contents as another one: each such group is in "
                      "one fold.")

@@ -171,7 +171,6 @@ function render({ model, el }) {
     while (made.length > classes.length) made.pop().root.remove();
     classes.forEach(({ name, count }, k) => {
       const card = made[k] || (made[k] = makeCard());
-      if (document.activeElement !== card.name) card.name.value = name;
       card.root.setAttribute("aria-label", `Class ${name}`);
       card.root.dataset.name = name;
       card.name.setAttribute("aria-label", `Name of class ${k + 1}`);
@@ -191,6 +190,7 @@ function render({ model, el }) {
   }
   function lay(card, name) {                            // the newest first
     const { keys = [], bursts = [] } = lists.get(name) || {}, wanted = new Set(keys);
+    if (document.activeElement !== card.name) card.name.value = name;  // also where another name was refused
     for (const [key, node] of card.nodes) if (!wanted.has(key)) { node.remove(); card.nodes.delete(key); }
     card.list.hidden = !keys.length;
     card.list.setAttribute("aria-label", `Photos of ${name}; Delete removes one`);

@@ -124,14 +124,16 @@ class ShelfView(ExplorerPart, files="class_shelf"):
                     self._send_list(name)
         elif kind == "photo":
             self._take_photo(content, buffers)
+        elif kind == "hold" and content.get("on") is not True and _text(content.get("of")):
+            self._call("hold", content["of"], False)  # also of a class that is gone by now
         elif kind in ("hold", "rename", "remove") and self._known(content.get("of")):
             if kind == "hold":
-                self._call("hold", content["of"], content.get("on") is True)
+                self._call("hold", content["of"], True)
             elif kind == "remove":
                 self._call("remove", content["of"])
             elif (new := _text(content.get("name"))):
                 self._call("rename", content["of"], new)
-        elif kind == "drop" and type(content.get("key")) is int and content["key"] in self._pictures:
+        elif kind == "drop" and type(content.get("key")) is int and self._shows(content["key"]):
             self._call("drop", content["key"])
         elif kind in ("save", "load") and (folder := _text(content.get("folder"))):
             self._call(kind, folder)
@@ -153,6 +155,10 @@ class ShelfView(ExplorerPart, files="class_shelf"):
             self.took(number, "A photo arrived empty, or is too large.")
         else:
             self._call("photo", number, name, known, bytes(view))
+
+    def _shows(self, key: int) -> bool:
+        with self._lock:
+            return any(key in keys for keys, _ in self._lists.values())
 
     def _known(self, name) -> bool:
         return isinstance(name, str) and any(one.get("name") == name for one in self.classes)

@@ -83,14 +83,15 @@ class Bank:
         from explorer.inspection.features.result import Features
         from explorer.inspection.look.model import model_name
 
-        rows = [(label, photo) for label, some in enumerate(photos.values()) for photo in some
+        rows = [(label, f"{name}: photo {place}", photo)  # as the cards call them
+                for label, (name, some) in enumerate(photos.items()) for place, photo in enumerate(some, 1)
                 if self._vectors[photo.key] is not None]
-        known = tuple(photo for _, photo in rows)
+        known = tuple(photo for _, _, photo in rows)
         vectors = np.stack([self._vectors[photo.key] for photo in known]) if known else np.zeros((0, 1))
         files = tuple(photo.path for photo in known)
         features = Features(
-            model_name=model_name(model), names=tuple(f"{file.parent.name}/{file.name}" for file in files),
-            files=files, labels=torch.tensor([label for label, _ in rows], dtype=torch.long),
+            model_name=model_name(model), names=tuple(name for _, name, _ in rows),
+            files=files, labels=torch.tensor([label for label, _, _ in rows], dtype=torch.long),
             classes=tuple(photos), held_out=None, embeddings=vectors, logits=vectors[:, :0], class_names=(),
             problems=[], computed=len(known), complete=True, seconds=0.0,
             _open=lambda index: load_image(files[index]))

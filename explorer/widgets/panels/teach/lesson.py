@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.display.words import counted
 from explorer.widgets.gallery import thumbnail_jpeg
 from explorer.widgets.jobs import Job, Pace
 from explorer.widgets.panels.camera import frames
@@ -25,7 +27,7 @@ from explorer.widgets.panels.learn.run_words import VALIDATION, problem_text, pr
 from explorer.widgets.panels.learn.started import begin, known_runs, next_name
 from explorer.widgets.panels.teach.bank import Bank, Known
 from explorer.widgets.panels.teach.ground import Ground
-from explorer.widgets.panels.teach.lesson_words import result_html, why_not
+from explorer.widgets.panels.teach.lesson_words import result_html, unfit, why_not
 from explorer.widgets.panels.teach.live import Live
 from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.parts.confusion import ConfusionMatrix
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 EPOCHS = 5
 GAP = 0.25    # seconds between two drawings of what flows, at least
 SIDE = 96     # pixels of a small photo
-BEGINS = "A network is about to learn under Teach. Stop it first; it takes seconds."
+BEGINS = "A network is about to learn under Teach. Wait for it: it takes seconds; or stop it there."
 ALL_RIGHT = "There are no mistakes among the photos that judged it."
 
 
@@ -72,7 +74,8 @@ class Lesson:
         self.bank, self.pace = Bank(), Pace(self.session.lock)
         failed = lambda error: self._say(problem_text(error), wrong=True)
         self.reading = panel.line(failed=lambda error: self.panel.warn([problem_text(error)]))
-        self.starting, self.judging = panel.line(failed=failed, over=self._begun), panel.line(failed=failed)
+        self.starting = panel.line(failed=failed, over=self._begun)
+        self.judging = panel.line(failed=failed, over=self._rest_if_idle)
         self.live = Live(panel, self._added)
         self._make()
         panel.on_photos(self.photos_changed)
@@ -143,6 +146,17 @@ class Lesson:
         again = " Learn again, and it counts." if self.judged is not None else ""
         self._say(f"The picture is a photo of “{name}” now.{again}")
 
+    def reads(self, folder: Path) -> bool:
+        """Whether a run learns from the photos of a folder, or has: Evaluate opens them again."""
+        return self.session.learning == BEGINS or any(
+            folder in file.parents for run in known_runs()
+            for file in getattr(getattr(run.data, "train", None), "files", ())[:1] if file is not None)
+
+    def moved(self, before: Path, after: Path) -> None:
+        """The photos are in another folder now."""
+        self.lines = self.lines.replace(literal(str(before)), literal(str(after)))
+        self.panel.changed()
+
     # --- learning -------------------------------------------------------------------------------------------
 
     @property
@@ -151,7 +165,7 @@ class Lesson:
 
     def _offer(self) -> None:
         """Learn works where it can do what it says; else the reason stands beside it."""
-        why = "" if self.busy else frames.unfit(self._model) or why_not(self.panel.shelf)
+        why = "" if self.busy else unfit(self._model) or why_not(self.panel.shelf)
         self.go.disabled = self.busy or bool(why)
         self.why.value = f'<span class="vx-soft" role="status">{escape(why)}</span>' if why else ""
 
@@ -166,14 +180,33 @@ class Lesson:
         self._say("")
         self.progress.value = busy_html("preparing the photos and the model")
         self.live.rest(True)
-        self.starting.start(partial(self._start, self.session.model, tuple(model_lines(self.session)),
-                                    bool(self.session.model_source), self.session.input_size))
+        self.starting.start(partial(self._start, self.session.model, *self._named(), self._options()))
         self._offer()
 
-    def _start(self, model: Any, named: tuple[str, ...], by_name: bool, input_size: Any, _job: Job) -> None:
+    def _named(self) -> tuple[tuple[str, ...], bool]:
+        """(the lines that define the open model, whether they open it anew)"""
+        return tuple(model_lines(self.session)), bool(self.session.model_source)
+
+    def _options(self) -> dict[str, Any]:
+        size = self.session.input_size
+        return {"epochs": EPOCHS} | ({} if size is None else {"input_size": size})
+
+    def code(self) -> str:
+        """The lines that learn and judge the same as what ran last, or would; "" where nothing can learn."""
+        if self.lines or unfit(self.session.model):
+            return self.lines
+        return lines_of(*self._named(), str(self.panel.shelf.folder), self._options())
+
+    def _start(self, model: Any, named: tuple[str, ...], by_name: bool, options: dict[str, Any],
+               _job: Job) -> None:
         self.panel.keeping.wait()  # photos that are on their way into the folder
-        folder = str(self.panel.shelf.folder)
-        options = {"epochs": EPOCHS} | ({} if input_size is None else {"input_size": input_size})
+        shelf = self.panel.shelf
+        if lost := shelf.forget_lost():
+            self.panel.tell(self.panel.show_classes)
+            if why := why_not(shelf):
+                raise ValueError(f"{counted(lost, 'photo')} of '{shelf.folder}' "
+                                 f"{'is' if lost == 1 else 'are'} gone. {why}")
+        folder = str(shelf.folder)
         run = begin({"model": copy.deepcopy(model), "data": folder, "train": "head",
                      "name": next_name([*self.session.runs, *known_runs()]), **options})
         self.panel.tell(self._follow, run, lines_of(named, by_name, folder, options))
@@ -184,8 +217,7 @@ class Lesson:
         """Nothing is about to begin any more: the run is there, or why it is not."""
         if self.session.learning == BEGINS:
             self.session.learning = ""
-        if not self.busy:
-            self._rest()
+        self._rest_if_idle()
 
     def _follow(self, run: Any, lines: str) -> None:
         self._end_listening()
@@ -194,7 +226,7 @@ class Lesson:
         self._over = False
         self.chart.clear()
         self.chart.x_end = EPOCHS
-        self.head.value = ""
+        self.head.value, self.use.disabled = "", True
         show_if(True, self.result)
         show_if(False, self.matrix, self.wrong)
         self.session.run = run
@@ -231,6 +263,10 @@ class Lesson:
                 self._rest()
         self._offer()
 
+    def _rest_if_idle(self) -> None:
+        if not self.busy:
+            self._rest()
+
     def _rest(self) -> None:
         """Nothing learns any more: frames are answered again."""
         self.progress.value = "" if self.run is None else progress_html(self.run)
@@ -264,7 +300,6 @@ class Lesson:
         show_if(True, self.matrix, self.wrong)
         self.go.description, self.use.disabled = "Learn again", False
         self.live.teach(judged.model, run.name)
-        self._rest()
         self.panel.changed()
 
     def _use(self) -> None:

@@ -18,6 +18,19 @@ AGAIN = ("Each class has one burst, whose frames are nearly the same picture. Ho
 FEW_JUDGED = 30  # photos below which a score is said to be coarse
 
 
+def unfit(model: Any) -> str:
+    """Why a model can't learn classes here, and what to do; "" where it can."""
+    if model is None:
+        return "No model is open: choose one in the picker, and it learns your classes."
+    from explorer.inspection.look.model import model_name
+
+    things = {"detection": "boxes", "segmentation": "masks"}
+    if model.task in things:
+        return (f"{model_name(model)} finds {things[model.task]}: choose a network that says what a photo "
+                "shows, and it learns your classes.")
+    return ""
+
+
 def why_not(shelf: ClassShelf) -> str:
     """Why nothing can be learnt from the photos yet, and what to do; "" where it can."""
     bursts = bursts_of(shelf)

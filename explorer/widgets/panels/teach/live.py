@@ -28,7 +28,7 @@ from explorer.widgets.parts.answers import Answer, Answers
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 
 if TYPE_CHECKING:
-    from explorer.inspection.features.embeddings import Vote
+    from explorer.inspection.features.embeddings import Neighbour, Vote
     from explorer.widgets.panels.camera.frames import Seen
 
 log = logging.getLogger(__name__)
@@ -44,10 +44,12 @@ START = "Start the camera: what it shows is answered here."
 
 @dataclass(frozen=True)
 class Voted:
-    """What the nearest photos say of a frame. pictures: theirs, small;  seconds: from its bytes to this"""
+    """What the nearest photos say of a frame. pictures: of those that can be opened, small
+    seconds: from its bytes to this
+    """
 
     vote: Vote
-    pictures: Sequence[bytes]
+    pictures: Sequence[tuple[Neighbour, bytes]]
     seconds: float
 
 
@@ -204,13 +206,18 @@ class Live:
         photo = load_image(data, max_pixels=frames.MOST_PIXELS, channels=model.in_chans)
         vector = look_once(model, photo).embedding.float().cpu().numpy()
         vote = vote_of(known.features, vector, photo, k=NEIGHBOURS)
-        pictures = [self._picture(known.photos[one.index]) for one in vote.nearest]
+        found = ((one, self._picture(known.photos[one.index])) for one in vote.nearest)
+        pictures = [(one, picture) for one, picture in found if picture]
         return Voted(vote, pictures, time.perf_counter() - started)
 
     def _picture(self, photo: Any) -> bytes:
+        """The photo, small; nothing where its file is gone by now: what is known of it votes still."""
         if photo.key not in self._small:
-            self._small[photo.key] = thumbnail_jpeg(photo.path, 64)
-        return self._small[photo.key]
+            try:
+                self._small[photo.key] = thumbnail_jpeg(photo.path, 64)
+            except Exception as error:
+                log.info("a collected photo can't be shown", exc_info=error)
+        return self._small.get(photo.key, b"")
 
     def _show(self, number: int, data: bytes, model: Any, seen: Seen | Voted) -> None:
         learnt = not isinstance(seen, Voted)
@@ -244,11 +251,12 @@ class Live:
         order = vote.shares.argsort()[::-1]
         self.answers.show([Answer(vote.classes[i], percent(float(vote.shares[i])), float(vote.shares[i]))
                            for i in order[:NEIGHBOURS].tolist()])
-        now, nearest = time.monotonic(), tuple(one.name for one in vote.nearest)
+        now, nearest = time.monotonic(), tuple((one.name, picture) for one, picture in seen.pictures)
         if nearest != self._strip and now - self._strip_at >= GAP:  # or they would flicker
             self._strip, self._strip_at = nearest, now
-            self.strip.show(seen.pictures, [Caption(f"{one.label} {1 - one.distance:.2f}", title=one.name)
-                                            for one in vote.nearest])
+            captions = [Caption(f"{one.label} {1 - one.distance:.2f}", title=one.name)
+                        for one, _ in seen.pictures]
+            self.strip.show([picture for _, picture in seen.pictures], captions)
         self.panel.camera.answer(number, facts=facts)
 
     def _pin(self, index: int) -> None:

@@ -34,12 +34,11 @@ from explorer.widgets.panels.taking_home import Home, home_of
 from explorer.widgets.panels.teach import words
 from explorer.widgets.panels.teach.guide import GUIDE
 from explorer.widgets.panels.teach.holding import Holding
-from explorer.widgets.panels.teach.lesson import EPOCHS, Lesson, lines_of
+from explorer.widgets.panels.teach.lesson import Lesson
 from explorer.widgets.panels.teach.sheet import sheet_of, small_pictures, thumbnail
 from explorer.widgets.parts.camera import Camera
 from explorer.widgets.parts.class_shelf import ShelfView
 from explorer.widgets.session import Session
-from explorer.widgets.snippets import model_lines
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +59,7 @@ class TeachPanel(Panel):
         self.shelf: ClassShelf | None = None
         self.lesson: Lesson | None = None
         self._former: Former | None = None
+        self._left: Path | None = None  # the folder that was home before, where it holds photos
         self._wanted = False  # whether what learns wants frames
         self._hear_photos: list[Callable[[], None]] = []
         self._hear_frame: Callable[[int, bytes], None] | None = None
@@ -95,7 +95,7 @@ class TeachPanel(Panel):
                           save=self._save, load=self._load, reopen=self._reopen,
                           dismiss=partial(self.tell, self._dismiss))
         self.lesson = Lesson(self)
-        self._show_classes()
+        self.show_classes()
         self.reading.start(lambda job: last_home(), self._offer, key="former")
 
     def draw(self) -> None:
@@ -155,8 +155,8 @@ class TeachPanel(Panel):
         """
         self.build()
         self.keeping.wait()
-        path = self.shelf.save(folder)
-        self.tell(self._show_home)
+        path = self._save_into(folder)
+        self.tell(self.show_classes)
         return path
 
     def load(self, folder: str | os.PathLike) -> None:
@@ -226,7 +226,7 @@ class TeachPanel(Panel):
 
     def _show_photo(self, found: tuple[str, ShelfPhoto, bytes]) -> None:
         name, photo, picture = found
-        self._show_classes({photo.key: picture}, only=name)
+        self.show_classes({photo.key: picture}, only=name)
 
     def _take_file(self, number: int, name: str, known: bool, data: bytes) -> None:
         """A file from the page: it sends the next one when this one is answered."""
@@ -246,57 +246,60 @@ class TeachPanel(Panel):
 
     def _change(self, act: Callable[..., Any], *given: Any) -> None:
         """Change the shelf, in turn, and show it."""
-        self._later(lambda job: act(self.shelf, *given), lambda found: self._show_classes())
+        self._later(lambda job: act(self.shelf, *given), lambda found: self.show_classes())
 
     # --- what is shown --------------------------------------------------------------------------------------
 
-    def _show_classes(self, pictures: dict[int, bytes] | None = None, only: str = "") -> None:
+    def show_classes(self, pictures: dict[int, bytes] | None = None, only: str = "") -> None:
         """The classes, and the photos of all of them or of one. pictures: new small ones by key"""
         names = [only] if only in self.shelf.classes else list(self.shelf.classes)
         photos = {name: [(one.key, one.burst) for one in self.shelf.photos(name)] for name in names}
         self.cards.show(photos, pictures or {})
         self.cards.classes = [{"name": name, "count": number} for name, number in self.shelf.counts.items()]
-        self.cards.removed = self.shelf.removed
-        self._show_home()
+        self.cards.removed, self.cards.home = self.shelf.removed, words.home_text(self.shelf)
         for act in list(self._hear_photos):
             act()
         self.changed()
 
-    def _show_home(self) -> None:
-        self.cards.home = words.home_text(self.shelf)
-
     def _complain(self, error: BaseException) -> None:
         self._let_go()
         self.cards.say(sentence_of(error), error=True)
-        self._show_classes()
+        self.show_classes()
 
     # --- folders --------------------------------------------------------------------------------------------
 
     def _save(self, folder: str) -> None:
-        self._later(lambda job: self.shelf.save(folder), self._saved)
+        self._later(lambda job: self._save_into(folder), self._saved)
+
+    def _save_into(self, folder: str | os.PathLike) -> Path:
+        before = self.shelf.folder
+        path = self.shelf.save(folder, still_read=self.lesson.reads(before))
+        self.tell(self.lesson.moved, before, path)
+        return path
 
     def _saved(self, path: Path) -> None:
         self.cards.say(f"Saved in '{path}'; new photos go there too.")
-        self._show_classes()
+        self.show_classes()
 
     def _load(self, folder: str) -> None:
         self._later(lambda job: self._loaded(folder), lambda found: self._show_loaded())
 
     def _loaded(self, folder: str | os.PathLike) -> None:
-        before = self.shelf.folder
+        before, left = self.shelf.folder, bool(len(self.shelf))
         self.shelf.load(folder)
         if self.shelf.folder != before:
             take_home(self.shelf.folder)
             leave_home(before)
+            self._left = before if left else None
 
     def _show_loaded(self) -> None:
         self._let_go()
         self._dismiss()
         self.cards.clear()
-        for name in FIRST[len(self.shelf.classes):]:  # there have to be two to tell apart
-            self.shelf.add_class(name if name not in self.shelf.classes else "")
-        self._show_classes()
-        self.cards.say(words.loaded_text(self.shelf))
+        while len(self.shelf.classes) < len(FIRST):  # there have to be two to tell apart
+            self.shelf.add_class()
+        self.show_classes()
+        self.cards.say(words.loaded_text(self.shelf, self._left))
         self.reading.start(self._read_pictures, key="pictures")
 
     def _read_pictures(self, job: Job) -> None:
@@ -323,16 +326,11 @@ class TeachPanel(Panel):
     # --- code and figure ------------------------------------------------------------------------------------
 
     def code(self) -> str:
-        if self.shelf is None or self.session.model is None or not len(self.shelf):
-            return ""
-        if self.lesson.lines:
-            return self.lesson.lines
-        by_name = bool(self.session.model_source)
-        return lines_of(tuple(model_lines(self.session)), by_name, str(self.shelf.folder), {"epochs": EPOCHS})
+        return "" if self.lesson is None or not len(self.shelf) else self.lesson.code()
 
     def to_take_home(self) -> Home | str:
         run = None if self.lesson is None else self.lesson.run
-        return words.NOTHING_LEARNT if run is None else home_of(run)
+        return home_of(run) if run is not None and run.best else words.NOTHING_LEARNT
 
     def figure(self) -> Any:
         """Some photos of each class."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from explorer.data.class_shelf import ClassShelf
 from explorer.data.shelf_homes import Former, homes_root
@@ -22,11 +23,12 @@ def home_text(shelf: ClassShelf) -> str:
     return "Photos are on the disk as soon as they are taken; save them to choose where."
 
 
-def loaded_text(shelf: ClassShelf) -> str:
-    """What came with a folder, and what of it is not taken."""
+def loaded_text(shelf: ClassShelf, left: Path | None) -> str:
+    """What came with a folder, and what of it is not taken. left: where photos are that were there before"""
     count, classes = len(shelf), sum(map(bool, shelf.counts.values()))
     what = f"{counted(count, 'photo')} of {counted(classes, 'class', 'es')}"
-    return " ".join([f"{what} {'is' if count == 1 else 'are'} here.", *shelf.left_out])
+    before = [f"What was here before is in '{left}'."] if left is not None else []
+    return " ".join([f"{what} {'is' if count == 1 else 'are'} here.", *before, *shelf.left_out])
 
 
 def offer_text(former: Former) -> str:
