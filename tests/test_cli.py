@@ -1035,8 +1035,9 @@ def test_a_live_page_is_written_as_it_was_asked_for(tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr("explorer.inspection.live.page.live_page", live_page)
     page = tmp_path / "page.html"
-    assert cli.main(["live", "resnet18", str(page), "--maps", "layer1", "--precision", "float32"]) == 0
-    more = {"photos": None, "maps": ["layer1"], "precision": "float32", "runtime": None}
+    words = ["--maps", "layer1", "--precision", "float32", "--gpu"]
+    assert cli.main(["live", "resnet18", str(page), *words]) == 0
+    more = {"photos": None, "maps": ["layer1"], "precision": "float32", "runtime": None, "gpu": True}
     assert asked == [("resnet18", more)]
     assert capsys.readouterr().out == f"Wrote {page} (2 MB): open it in a browser.\n"
 

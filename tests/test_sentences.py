@@ -166,7 +166,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
                                      "maps": model.stages[0].name, "batch_size": 1, "precision": "float32"}),
         "live_page": (explorer.live_page, {"model": model, "path": it["out"] / "page.html", "photos": PHOTO,
                                            "maps": model.stages[0].name, "precision": "float32",
-                                           "runtime": None}),
+                                           "runtime": None, "gpu": False}),
         "fgsm": (explorer.fgsm, {"model": model, "image": PHOTO, "epsilon": 0.1, "target": 0, "towards": None,
                                  "look": None}),
         "find_flip": (explorer.find_flip,

@@ -27,6 +27,9 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
         help="of the weights in the page (default: float16, half as large)")
     add("--runtime", metavar="FILE", type=typed_path,
         help="npm's package onnxruntime-web, as a folder or an archive (default: npm fetches it once)")
+    add("--gpu", action="store_true",
+        help="the page also tries the reader's graphics card, where the browser offers it (WebGPU); it "
+             "is 4 MB larger")
     live.set_defaults(run=run)
 
 
@@ -44,6 +47,6 @@ def run(args: argparse.Namespace) -> int:
         model = load_run(args.model)
     photos = args.photos[0] if args.photos and len(args.photos) == 1 else args.photos
     page = live_page(model, args.page, photos=photos, maps=args.maps or "all", precision=args.precision,
-                     runtime=args.runtime)
+                     runtime=args.runtime, gpu=args.gpu)
     print(f"Wrote {printable(str(page))} ({megabytes(page.stat().st_size)}): open it in a browser.")
     return 0

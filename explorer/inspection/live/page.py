@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from explorer import __version__
-from explorer.arguments import checked, shown, word, words
+from explorer.arguments import checked, flag, shown, word, words
 from explorer.files import DiskError, given_path, write_text
 from explorer.inspection.export.formats import OnnxFile
 from explorer.inspection.export.page_graph import page_file
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from explorer.models.ensembles.given import HasModel
 
 
-@checked(maps=words, precision=word, photos=None)
+@checked(maps=words, precision=word, photos=None, gpu=flag)
 def live_page(
     model: nn.Module | str | HasModel | Sequence[Any], path: str | os.PathLike, *, photos: Any = None,
     maps: str | Sequence[str] = "all", precision: str = "float16", runtime: str | os.PathLike | None = None,
+    gpu: bool = False,
 ) -> Path:
     """Write a page that runs the model in a browser, with what is inside it; gives the page's path.
 
@@ -52,12 +53,19 @@ def live_page(
     precision: of the weights in the page: "float16", half as large, or "float32"
     runtime:   a folder or an archive with npm's package onnxruntime-web 1.30.0; None: from the cache, where
                it is once npm has fetched it (33 MB)
+    gpu:       True: the page also tries the reader's graphics card, where the browser offers it (WebGPU), and
+               is 4 MB larger
 
     The page holds everything: it opens by a double click, offline, and its policy forbids every request.
     Before it is put in its place, each photo is asked as the page will do it: the same likeliest class as
     torch's, and shares within 0.01 (float16) or 0.0001 (float32); the figures stand in the page, which can
     ask again in the reader's own browser. Of a network for boxes these are the boxes and their scores, of one
     for masks the share of pixels that differ; it sees all photos in one frame, which holds those in the page.
+
+    With gpu the page opens on the processor, as always, and tries the graphics card beside it: with every
+    photo in the page, whose answers must be torch's within the same limits, and its maps the processor's. The
+    faster of the two goes on, the page shows the speed of both, and the reader may change it; where the card
+    fails, then or later, the processor answers, and the page says why.
 
     Raises ValueError for another ending, an unknown stage, a network that can't leave (see
     `explorer.export`), and where the page would not say what the network says; FileExistsError,
@@ -74,7 +82,7 @@ def live_page(
     for leaving in leavings:
         _check_channels(leaving)
     pictures, left_out = photos_for(usual_photos(given[0], leavings[0]) if photos is None else photos)
-    engine = runtimes.runtime_of(runtime)
+    engine = runtimes.runtime_of(runtime, gpu=bool(gpu))
     entries = []
     sizes = tuple((each.picture.height, each.picture.width) for each in pictures)
     for one, leaving in zip(given, leavings):
@@ -89,7 +97,8 @@ def live_page(
     report = joined(reports, [leaving.name for leaving in leavings])
     report.said += [left_out] if left_out else []
     facts = {"title": title, "precision": precision, "models": [entry.facts for entry in entries],
-             "photos": _photo_facts(pictures, expected), "report": report.as_facts(), **_written_by()}
+             "photos": _photo_facts(pictures, expected), "report": report.as_facts(), "gpu": bool(gpu),
+             **_written_by()}
     blocks = {
         "vx-runtime-js": (worker_script(engine.script), "gzip"), "vx-runtime-wasm": (engine.wasm, "gzip"),
         **{f"vx-model-{index}": (entry.graph, "gzip") for index, entry in enumerate(entries)},

@@ -4,7 +4,9 @@
     runtime_of("onnxruntime-web-1.30.0.tgz")        # what `npm pack onnxruntime-web@1.30.0` wrote elsewhere
     runtime_of("node_modules/onnxruntime-web")      # or where it is unpacked
 
-Of its files a page needs two, each known by its SHA-256: whatever else comes is refused.
+Of its files a page needs two, each known by its SHA-256: whatever else comes is refused. The two that can
+also use a graphics card (WebGPU) are larger: 26.8 MB of WebAssembly, 6.6 MB packed, where the others have
+14.2 and 3.7.
 """
 
 from __future__ import annotations
@@ -32,8 +34,11 @@ ARCHIVE = f"{NAME}-{VERSION}.tgz"
 ARCHIVE_SHA512 = ("ab4cbe26baedba45d2cec05610c71c55fa97db92d19a8b171c5f8269126683ca"
                   "590a5cdc57bb2f35ce2b298de32f4d956fb42644c0ecd528a0a91e025c07ca61")
 SCRIPT, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
+GPU_SCRIPT, GPU_WASM = "ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm"
 SHA256 = {SCRIPT: "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
-          WASM: "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2"}
+          WASM: "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+          GPU_SCRIPT: "0730816731ce2cdfb06f273da065d4a1c7091eb9d1756a83b2916c8a89d015e2",
+          GPU_WASM: "39f9f0894d478800487ed9f7dbe92618498db320cf55c8e3d89adff8dce658da"}
 MOST_BYTES = 64 * 1024**2  # of a file that is still read
 MOST_SECONDS = 900  # of 33 MB on their way
 WAYS = (f"Connect to the internet once and try again; or run `npm pack {PACKAGE}` on a computer that is "
@@ -57,47 +62,52 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "explorer", "live").expanduser()
 
 
-def runtime_of(given: str | os.PathLike | None) -> Runtime:
+def runtime_of(given: str | os.PathLike | None, *, gpu: bool = False) -> Runtime:
     """The runtime, from a folder or an archive, from the cache, or by npm, which is asked once.
+
+    gpu: the one that can also use a graphics card
 
     Raises ValueError where what was given is none, or another version, RuntimeMissingError where it can't be
     had.
     """
+    names = (GPU_SCRIPT, GPU_WASM) if gpu else (SCRIPT, WASM)
     if given is not None:
-        return _given(given_path(given, "runtime"))
+        return _given(given_path(given, "runtime"), names)
     kept = cache_folder() / f"{NAME}-{VERSION}"
-    if found := _in_folder(kept):
+    if found := _in_folder(kept, names):
         return found
-    runtime = _by_npm()
+    runtime = _by_npm(names)
     make_folder(kept)
-    for name, content in ((SCRIPT, runtime.script), (WASM, runtime.wasm)):
+    for name, content in zip(names, (runtime.script, runtime.wasm)):
         write_whole(kept / name, lambda beside, content=content: beside.write_bytes(content))
     return runtime
 
 
-def _given(path: Path) -> Runtime:
+def _given(path: Path, names: tuple[str, str]) -> Runtime:
+    files = " and ".join(names)
     if path.is_dir():
-        found = _in_folder(path) or _in_folder(path / "dist") or _in_folder(path / "package" / "dist")
+        folders = (path, path / "dist", path / "package" / "dist")
+        found = next(filter(None, (_in_folder(folder, names) for folder in folders)), None)
         if not found and (path / ARCHIVE).is_file():
-            found = _in_archive(path / ARCHIVE)
+            found = _in_archive(path / ARCHIVE, names)
         if not found:
             raise ValueError(f"runtime is '{path}', and {PACKAGE} is not in there: expected a folder with "
-                             f"its files {SCRIPT} and {WASM}, or {ARCHIVE}.")
+                             f"its files {files}, or {ARCHIVE}.")
         return found
     if not path.is_file():
         raise ValueError(f"runtime is '{path}', and nothing is there: expected a folder with the files "
-                         f"{SCRIPT} and {WASM} of {PACKAGE}, or {ARCHIVE}.")
-    found = _in_archive(path)
+                         f"{files} of {PACKAGE}, or {ARCHIVE}.")
+    found = _in_archive(path, names)
     if not found:
         raise ValueError(f"runtime is '{path}', and that is not {PACKAGE} as npm packs it: expected "
                          f"{ARCHIVE}, unchanged.")
     return found
 
 
-def _in_folder(folder: Path) -> Runtime | None:
+def _in_folder(folder: Path, names: tuple[str, str]) -> Runtime | None:
     """Its two files in a folder; None where one lacks, or is another."""
     contents = {}
-    for name, wanted in SHA256.items():
+    for name in names:
         file = folder / name
         try:
             if not file.is_file() or file.stat().st_size > MOST_BYTES:
@@ -105,32 +115,35 @@ def _in_folder(folder: Path) -> Runtime | None:
             contents[name] = file.read_bytes()
         except OSError:
             return None
-        if hashlib.sha256(contents[name]).hexdigest() != wanted:
-            return None
-    return Runtime(contents[SCRIPT], contents[WASM])
+    return _known(contents, names)
 
 
-def _in_archive(path: Path) -> Runtime | None:
+def _in_archive(path: Path, names: tuple[str, str]) -> Runtime | None:
     """Its two files out of the npm package, read where they lie; None where it is not the one."""
     contents = {}
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 name = member.name.removeprefix("package/dist/")
-                if name in SHA256 and member.name != name and member.isfile() and member.size <= MOST_BYTES:
+                if name in names and member.name != name and member.isfile() and member.size <= MOST_BYTES:
                     file = archive.extractfile(member)
                     contents[name] = file.read() if file else b""
     except (tarfile.TarError, OSError, EOFError, gzip.BadGzipFile, ValueError):
         return None
-    if any(hashlib.sha256(contents.get(name, b"")).hexdigest() != sum_ for name, sum_ in SHA256.items()):
-        return None
-    return Runtime(contents[SCRIPT], contents[WASM])
+    return _known(contents, names)
+
+
+def _known(contents: dict[str, bytes], names: tuple[str, str]) -> Runtime | None:
+    """The runtime of these files; None where one of them is not what explorer knows under its name."""
+    script, wasm = (contents.get(name, b"") for name in names)
+    sums = (hashlib.sha256(content).hexdigest() for content in (script, wasm))
+    return Runtime(script, wasm) if all(found == SHA256[name] for found, name in zip(sums, names)) else None
 
 
 # --- npm ----------------------------------------------------------------------------------------------------
 
 
-def _by_npm() -> Runtime:
+def _by_npm(names: tuple[str, str]) -> Runtime:
     npm = _npm()
     if npm is None:
         raise RuntimeMissingError(
@@ -157,7 +170,7 @@ def _by_npm() -> Runtime:
                 f"What npm brought as {PACKAGE} ({megabytes(archive.stat().st_size)}) is not what explorer "
                 "knows under that name: its SHA-512 is another, so it was thrown away. Ask whoever runs your "
                 "npm registry, or give the runtime as runtime=.")
-        found = _in_archive(archive)
+        found = _in_archive(archive, names)
         assert found is not None  # the archive is the one that was looked into when its sum was written down
         return found
 

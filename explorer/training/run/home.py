@@ -13,10 +13,10 @@ class HasLivePage:
 
     def live_page(
         self, path: str | os.PathLike, *, photos: Any = None, maps: str | Sequence[str] = "all",
-        precision: str = "float16", runtime: str | os.PathLike | None = None,
+        precision: str = "float16", runtime: str | os.PathLike | None = None, gpu: bool = False,
     ) -> Path:
         """Write the page that runs this model in a browser: `explorer.live_page(run, path, ...)`."""
         from explorer.inspection.live.page import live_page
 
         run: Any = self
-        return live_page(run, path, photos=photos, maps=maps, precision=precision, runtime=runtime)
+        return live_page(run, path, photos=photos, maps=maps, precision=precision, runtime=runtime, gpu=gpu)

@@ -13,4 +13,4 @@ def no_runtime(monkeypatch):
     """Pages are written with a stand-in for the runtime."""
     pytest.importorskip("onnxscript", reason="pip install -e '.[test]'")
     script = b"var a=1,b=2,c=import.meta.url;export{a as InferenceSession,b as Tensor,c as env};"
-    monkeypatch.setattr(runtime, "runtime_of", lambda given: Runtime(script, b"\0asm" * 100))
+    monkeypatch.setattr(runtime, "runtime_of", lambda given, *, gpu: Runtime(script, b"\0asm" * 100))

@@ -122,6 +122,14 @@ def test_the_blocks_hold_the_runtime_and_the_network(tmp_path):
     assert "Microsoft" in block(text, "vx-licence") and block(text, "vx-learnt") == "null"
 
 
+def test_only_a_page_that_was_asked_for_it_tries_a_graphics_card(tmp_path, monkeypatch):
+    asked, stand_in = [], page.runtimes.runtime_of
+    monkeypatch.setattr(page.runtimes, "runtime_of",
+                        lambda given, *, gpu: asked.append(gpu) or stand_in(given, gpu=gpu))
+    assert facts_of(write(net(), tmp_path))["gpu"] is False
+    assert facts_of(write(net(), tmp_path, gpu=True))["gpu"] is True and asked == [False, True]
+
+
 def test_no_name_and_no_label_can_become_html(tmp_path):
     names = tmp_path / "photos"
     names.mkdir()

@@ -11,15 +11,24 @@ import tarfile
 import pytest
 
 from explorer.inspection.live import runtime
-from explorer.inspection.live.runtime import ARCHIVE, SCRIPT, WASM, RuntimeMissingError, runtime_of
+from explorer.inspection.live.runtime import (
+    ARCHIVE,
+    GPU_SCRIPT,
+    GPU_WASM,
+    SCRIPT,
+    WASM,
+    RuntimeMissingError,
+    runtime_of,
+)
 
 FILES = {SCRIPT: b"export{};", WASM: b"\0asm"}
+FOR_CARDS = {GPU_SCRIPT: b"export{card};", GPU_WASM: b"\0asm, larger"}
 
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch, tmp_path):
     """Two small files are the right ones; the cache is an empty folder; nobody is asked for anything."""
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in {**FILES, **FOR_CARDS}.items()}
     monkeypatch.setattr(runtime, "SHA256", sums)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(runtime.shutil, "which", lambda name: None)
@@ -62,6 +71,20 @@ def test_npm_is_asked_once_and_the_two_files_are_kept(monkeypatch, tmp_path):
     assert len(asked) == 1 and asked[0][:2] == ["pack", "onnxruntime-web@1.30.0"]
     kept = [file.name for file in (tmp_path / "cache" / "explorer" / "live").rglob("*") if file.is_file()]
     assert sorted(kept) == sorted(FILES)
+
+
+def test_a_page_for_a_graphics_card_needs_two_others_which_are_kept_beside_them(monkeypatch, tmp_path):
+    content = archive({**FILES, **FOR_CARDS})
+    asked = npm_that(monkeypatch, content)
+    monkeypatch.setattr(runtime, "ARCHIVE_SHA512", hashlib.sha512(content).hexdigest())
+    runtime_of(None)
+    for _ in range(2):
+        found = runtime_of(None, gpu=True)
+        assert (found.script, found.wasm) == tuple(FOR_CARDS.values())
+    assert runtime_of(None).script == FILES[SCRIPT] and len(asked) == 2
+    (tmp_path / ARCHIVE).write_bytes(archive())
+    with pytest.raises(ValueError, match=rf"expected a folder with its files {GPU_SCRIPT} and {GPU_WASM}"):
+        runtime_of(tmp_path, gpu=True)
 
 
 def test_a_kept_file_that_has_changed_is_fetched_anew(monkeypatch, tmp_path):

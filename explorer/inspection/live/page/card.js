@@ -53,6 +53,7 @@ function saidOfCheck({ rows, photos, same_top: same, largest_difference: largest
   const mean = rows.reduce((sum, { ms }) => sum + ms, 0) / rows.length;
   const all = rows.length === photos ? counting(photos, "photo") : `${rows.length} answers (${counting(photos, "photo")}, two models)`;
   const others = same === rows.length ? "" : `, ${rows.length - same} another`;
-  return `${passed ? "✓" : "✗"} In this browser: ${same} of ${all} the same answer as torch${others}; the largest difference of a ` +
+  const where = rows[0]?.device ? `, ${rows[0].device}` : "";
+  return `${passed ? "✓" : "✗"} In this browser${where}: ${same} of ${all} the same answer as torch${others}; the largest difference of a ` +
     `share is ${plain(largest)} (${plain(limit)} is allowed). ${Math.round(mean)} ms a pass.`;
 }

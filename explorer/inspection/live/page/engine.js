@@ -66,15 +66,24 @@ async function openEngine(facts, { onProgress = () => {} } = {}) {
   checkBrowser();
   const step = (from, to, words) => (share) => onProgress(from + share * (to - from), words);
   step(0, 0.02, "Starting")(0);
-  const { ask, end } = await startWorker(await unpack("vx-runtime-js"));
-  const wasm = await unpack("vx-runtime-wasm", step(0.02, 0.3, "Unpacking the runtime"));
-  await ask("runtime", { wasm: wasm.buffer }, [wasm.buffer]);
+  const script = await unpack("vx-runtime-js");
+  async function starting(onShare) {
+    const worker = await startWorker(script), wasm = await unpack("vx-runtime-wasm", onShare);
+    await worker.ask("runtime", { wasm: wasm.buffer }, [wasm.buffer]);
+    return worker;
+  }
+  async function into(worker, index, provider, onShare) {
+    const bytes = await unpack(`vx-model-${index}`, onShare);
+    return worker.ask("model", { index, bytes, facts: facts.models[index], provider }, [bytes.buffer]);
+  }
+  const processor = await starting(step(0.02, 0.3, "Unpacking the runtime")), onProcessor = (wish) => processor.ask("run", wish);
+  const cards = !facts.gpu ? [] : facts.models.map((_, index) => makeCard(facts, index, {
+    offered: isCardOffered, start: starting, load: (worker) => into(worker, index, "webgpu"), photo: photoSource, onProcessor,
+    compare: COMPARED[facts.models[index].task],
+  }));
   const opened = new Map();
   function open(index, onShare) {  // once; the others when they are first asked
-    if (!opened.has(index)) {
-      opened.set(index, unpack(`vx-model-${index}`, onShare)
-        .then((bytes) => ask("model", { index, bytes, facts: facts.models[index] }, [bytes.buffer])));
-    }
+    if (!opened.has(index)) opened.set(index, into(processor, index, "wasm", onShare));
     return opened.get(index);
   }
   const reading = step(0.3, 0.85, "Unpacking the model");
@@ -84,7 +93,8 @@ async function openEngine(facts, { onProgress = () => {} } = {}) {
   let busy = false, newest = null;
   async function run(index, source, { classWeights = null, direction = null, maps = true, prepared = false } = {}) {
     await open(index);
-    return ask("run", { index, source, classWeights, direction, maps, prepared });
+    const wish = { index, source, classWeights, direction, maps, prepared };
+    return cards[index] ? cards[index].run(wish) : onProcessor(wish);
   }
   // For camera frames: while one is looked at the newest waits, and those before it are answered with null.
   function latest(index, source, options) {
@@ -111,7 +121,7 @@ async function openEngine(facts, { onProgress = () => {} } = {}) {
       for (const [photo, { expected }] of facts.photos.entries()) {
         const source = await photoSource(photo), result = await run(index, source, { maps: false });
         const compared = COMPARED[model.task](expected[index], result, model, facts.report, source);
-        rows.push({ photo, model: index, ...compared, ms: result.ms });
+        rows.push({ photo, model: index, ...compared, ms: result.ms, device: result.device });
         onShare(rows.length / all, rows.at(-1));
       }
     }
@@ -120,7 +130,8 @@ async function openEngine(facts, { onProgress = () => {} } = {}) {
     return { rows, photos: facts.photos.length, same_top: same, largest_difference: largest, limit,
              passed: same === rows.length && largest <= limit };
   }
-  const engine = { facts, run, latest, check, open, end, photo: photoSource, pixels: pixelsOf };
+  const end = () => [processor, ...cards].forEach((one) => one.end());
+  const engine = { facts, cards, run, latest, check, open, end, photo: photoSource, pixels: pixelsOf };
   globalThis.explorerEngine = engine;  // for whoever opens the browser's console, and for tests
   return engine;
 }

@@ -39,7 +39,7 @@ function setUpHead(app) {
       "Your photos stay on this computer: the page can reach no network.";
     notes.replaceChildren(...app.facing.notes.map((note) => make("p", "vx-live-note", null, note)));
   }
-  const time = ({ ms }) => reword(status, Number.isFinite(ms) ? `${Math.round(ms)} ms a pass` : "");
+  const time = ({ ms, device }) => reword(status, Number.isFinite(ms) ? [`${Math.round(ms)} ms a pass`, device].filter(Boolean).join(" ") : "");
   app.on("model", name);
   app.on("result", time);
   app.on("frame", time);

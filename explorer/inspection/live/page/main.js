@@ -97,7 +97,7 @@ async function startPage() {
   } catch (error) {
     return sayThatItFailed(error);
   }
-  for (const setUp of [setUpPhotos, setUpAnswers, setUpWay, setUpHeat, setUpStage, setUpPlaces, setUpMembers, setUpBeside, setUpCamera,
+  for (const setUp of [setUpGraphics, setUpPhotos, setUpAnswers, setUpWay, setUpHeat, setUpStage, setUpPlaces, setUpMembers, setUpBeside, setUpCamera,
     setUpCollect, setUpTeaching, setUpSaving]) setUp(app);
   document.body.dataset.ready = "true";
   return app.emit("ready");

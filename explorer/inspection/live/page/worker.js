@@ -28,8 +28,8 @@ const DOES = {
     ort.env.logLevel = "error";
     return [{}];
   },
-  async model({ index, bytes, facts }) {
-    const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
+  async model({ index, bytes, facts, provider }) {     // provider: "wasm", the processor; "webgpu", the graphics card
+    const options = { executionProviders: [provider], graphOptimizationLevel: "all", logSeverityLevel: 3 };
     networks.set(index, { session: await ort.InferenceSession.create(bytes, options), facts });
     return [{}];
   },
@@ -67,12 +67,14 @@ const DOES = {
   },
 };
 
-self.onmessage = async ({ data: { id, does, given } }) => {
+async function answer({ id, does, given }) {
   try {
     const [result, moved] = await DOES[does](given);
     self.postMessage({ id, result }, moved ?? []);
   } catch (error) {
     self.postMessage({ id, error: String(error?.message ?? error) });
   }
-};
+}
+let last = Promise.resolve();  // one after the other: a pass on the graphics card waits for it, and must not be met by a second
+self.onmessage = ({ data }) => { last = last.then(() => answer(data)); };
 self.postMessage({ id: -1 });  // it is there
