@@ -58,6 +58,11 @@ def is_ours(path: Path) -> bool:
         return MARK.encode() in file.read(4096)
 
 
+def holds_classes(path: Path) -> bool:
+    """Whether somebody has saved classes of their own in a page of ours."""
+    return b'id="vx-learnt">null</script>' not in path.read_bytes()
+
+
 def json_block(name: str, value: Any) -> str:
     """A value as JSON in a block that no text inside can end."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

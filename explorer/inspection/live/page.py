@@ -24,7 +24,7 @@ from explorer.inspection.export.formats import OnnxFile
 from explorer.inspection.export.page_graph import page_file
 from explorer.inspection.export.parts import Leaving, opened
 from explorer.inspection.live import runtime as runtimes
-from explorer.inspection.live.assembling import is_ours, page_text, worker_script
+from explorer.inspection.live.assembling import holds_classes, is_ours, page_text, worker_script
 from explorer.inspection.live.checking import LIMITS, Report, check_entry, joined
 from explorer.inspection.live.modelled import Entry, model_facts
 from explorer.inspection.live.photos import PagePhoto, photos_for
@@ -45,7 +45,8 @@ def live_page(
 
     model:     an explorer model, a run, or a name, created with its trained weights; two of them in a list
                for their answers side by side
-    path:      ends in .html. A page that `live_page` has written before is replaced; any other file stays
+    path:      ends in .html. A page that `live_page` has written before is replaced; any other file stays,
+               and so does a copy in which classes were saved
     photos:    what to try it with: a photo, a list, a folder, a bundled data set, names of bundled photos;
                of many 12. Small copies travel in the page, so give none that you would not hand on. None:
                some of explorer's own
@@ -130,6 +131,9 @@ def _check_path(path: Path) -> None:
         if path.stat().st_size and not is_ours(path):
             raise FileExistsError(f"'{path}' is there, and explorer.live_page did not write it: give a name "
                                   "that is free, or delete it first.")
+        if path.stat().st_size and holds_classes(path):
+            raise FileExistsError(f"'{path}' is a copy in which somebody saved classes of their own: give a "
+                                  "name that is free.")
     elif not path.parent.is_dir():
         raise DiskError(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
 

@@ -18,7 +18,7 @@ from torch import nn
 import explorer
 from explorer.data.samples import sample_photos
 from explorer.inspection.live import checking, page
-from explorer.inspection.live.assembling import MARK
+from explorer.inspection.live.assembling import MARK, page_text
 from explorer.inspection.live.photos import LONGEST, MOST, photos_for
 from explorer.inspection.live.several import usual_photos
 from explorer.models.outputs import KINDS
@@ -258,3 +258,12 @@ def test_a_run_shows_photos_of_the_bundled_data_that_it_learnt_from_and_none_of_
     data = lambda name: SimpleNamespace(data=SimpleNamespace(name=name))
     assert usual_photos(data("flowers5"), leaving) == "flowers5"
     assert usual_photos(data("my_children"), leaving) is usual_photos("lenet5", leaving) is None
+
+
+def test_a_copy_that_holds_somebodys_classes_is_not_replaced(tmp_path):
+    path = tmp_path / "page.html"
+    saved = page_text("net", {}, {}, "").replace('id="vx-learnt">null<', 'id="vx-learnt">{"classes":[]}<')
+    path.write_text(saved, encoding="utf-8")
+    with pytest.raises(FileExistsError, match="somebody saved classes of their own"):
+        write(net(), tmp_path)
+    assert path.read_text(encoding="utf-8") == saved
