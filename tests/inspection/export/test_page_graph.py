@@ -111,7 +111,7 @@ def test_the_record_of_a_pass_is_the_pass_and_its_heat_map_that_of_explain(modul
 # --- as a file ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [vit, steps, lambda: cifar_nets()[0], lambda: tiny("pit")],
+@pytest.mark.parametrize("model", [vit, steps, lambda: cifar_nets()[0], lambda: tiny("pit", depth=(1, 1, 1))],
                          ids=["vit", "layers of many kinds", "a pooling used twice", "a view of tokens"])
 def test_the_heat_map_of_a_file_is_that_of_explain(model):
     model = model()
