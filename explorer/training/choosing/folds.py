@@ -55,6 +55,11 @@ def fold_parts(photos: PhotoSet, folds: int, seed: int) -> tuple[list[list[int]]
     return [[i for i in range(len(photos)) if place[i] == fold] for fold in range(folds)], notes
 
 
+def most_folds(photos: PhotoSet) -> int:
+    """How many folds these photos can be judged in: one for each group that is never split."""
+    return len(_units(photos, units_of(photos.names, photos.files))[0])
+
+
 def kinds_of(photos: PhotoSet, folds: int) -> list[tuple[int, ...]]:
     """What each photo counts for: its class or classes, or the part of the first number's range it is in."""
     if photos.numbers:

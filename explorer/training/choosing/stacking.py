@@ -20,7 +20,6 @@ import torch
 from torch import nn
 
 from explorer.arguments import checked, number, whole, word
-from explorer.data.bursts import units_of
 from explorer.data.folders import DataError
 from explorer.data.photo_sets import PhotoSet
 from explorer.display.words import sentence_of
@@ -41,7 +40,7 @@ from explorer.training.choosing.fold_runs import (
     recipe_of,
     run_once,
 )
-from explorer.training.choosing.folds import fold_parts
+from explorer.training.choosing.folds import fold_parts, most_folds
 from explorer.training.choosing.meta import LEARNERS, Meta, features_of
 from explorer.training.choosing.scored import Judged, judged_by, put_together
 from explorer.training.choosing.stacked import Stacked
@@ -92,7 +91,7 @@ def blend(models: Any, data: Any, *, share: float = 0.2, meta: str = "logistic",
     def parts(photos: PhotoSet) -> tuple[list[list[int]], list[str]]:
         pieces = max(round(20 * share), 1)
         most = 20 if len(photos) >= 40 else max(len(photos) // 2, 2)
-        found, notes = fold_parts(photos, min(most, len(units_of(photos.names, photos.files))), seed)
+        found, notes = fold_parts(photos, max(min(most, most_folds(photos)), 2), seed)
         count = max(min(round(pieces * len(found) / 20), len(found) - 1), 1)
         return [sorted(i for part in found[:count] for i in part)], notes
 
