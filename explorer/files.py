@@ -151,6 +151,22 @@ def write_new(path: Path, data: bytes) -> bool:
         _writing.discard(Path(os.path.realpath(beside)))
 
 
+def check_free(path: Path, is_ours: Callable[[Path], bool], writer: str) -> None:
+    """Whether a file may be written there, in place of one that the same function has written before.
+
+    is_ours: says of a file that is there and not empty whether it has;  writer: what that function is called
+    Raises FileExistsError where anything else is, DiskError where there is no folder for the file.
+    """
+    if path.exists() or path.is_symlink():
+        if not path.is_file():
+            raise FileExistsError(f"'{path}' is there, and is no file: give a name that is free.")
+        if path.stat().st_size and not is_ours(path):
+            raise FileExistsError(f"'{path}' is there, and {writer} did not write it: give a name that is "
+                                  "free, or delete it first.")
+    elif not path.parent.is_dir():
+        raise DiskError(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text whole, as UTF-8 and with its own line ends. Raises DiskError."""
     write_whole(path, lambda beside: beside.write_text(text, encoding="utf-8", newline=""))

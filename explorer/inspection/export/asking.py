@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from explorer.arguments import checked, shown, whole, word, words
-from explorer.files import DiskError, given_path, write_whole
+from explorer.files import check_free, given_path, write_whole
 from explorer.inspection.export.checking import photo_like
 from explorer.inspection.export.facts import facts, preprocessing
 from explorer.inspection.export.formats import KINDS, Kind
@@ -81,7 +80,7 @@ def export(
     target = given_path(path)
     kind = _kind_of(target)
     kind.prepare()
-    _check_free(target, kind)
+    check_free(target, kind.is_ours, "explorer.export")
     leaving = opened(model, maps)
     prepared = preprocessing(leaving)
     with leaving_torch(leaving) as part:
@@ -110,15 +109,3 @@ def _kind_of(path: Path) -> Kind:
     if kind is None:
         raise ValueError(f"path is {shown(str(path))}: expected a file that ends in .onnx or .pt2.")
     return kind
-
-
-def _check_free(path: Path, kind: Kind) -> None:
-    """Raises FileExistsError where something else is, DiskError where there is no folder for the file."""
-    if path.exists() or path.is_symlink():
-        if not path.is_file():
-            raise FileExistsError(f"'{path}' is there, and is no file: give a name that is free.")
-        if path.stat().st_size and not kind.is_ours(path):
-            raise FileExistsError(f"'{path}' is there, and explorer.export did not write it: give a name "
-                                  "that is free, or delete it first.")
-    elif not path.parent.is_dir():
-        raise DiskError(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from torch import nn
 
 from explorer import __version__
 from explorer.arguments import checked, flag, shown, word, words
-from explorer.files import DiskError, given_path, write_text
+from explorer.files import check_free, given_path, write_text
 from explorer.inspection.export.formats import OnnxFile
 from explorer.inspection.export.page_graph import page_file
 from explorer.inspection.export.parts import Leaving, opened
@@ -125,17 +124,10 @@ def _check_path(path: Path) -> None:
     """Raises ValueError for another ending, FileExistsError for what is not ours to replace, DiskError."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"path is {shown(str(path))}: expected a file that ends in .html.")
-    if path.exists() or path.is_symlink():
-        if not path.is_file():
-            raise FileExistsError(f"'{path}' is there, and is no file: give a name that is free.")
-        if path.stat().st_size and not is_ours(path):
-            raise FileExistsError(f"'{path}' is there, and explorer.live_page did not write it: give a name "
-                                  "that is free, or delete it first.")
-        if path.stat().st_size and holds_classes(path):
-            raise FileExistsError(f"'{path}' is a copy in which somebody saved classes of their own: give a "
-                                  "name that is free.")
-    elif not path.parent.is_dir():
-        raise DiskError(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    check_free(path, is_ours, "explorer.live_page")
+    if path.exists() and path.stat().st_size and holds_classes(path):
+        raise FileExistsError(f"'{path}' is a copy in which somebody saved classes of their own: give a name "
+                              "that is free.")
 
 
 def _check_channels(leaving: Leaving) -> None:
