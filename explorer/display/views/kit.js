@@ -167,6 +167,17 @@ const NO_CAMERA = {
 export const whyNoCamera = (error) =>
   NO_CAMERA[error.name] || `The camera could not be started (${error.name}). Choose a picture instead.`;
 
+// The cameras of this computer as the options of a <select>, the one of the stream chosen.
+export async function listCameras(select, stream) {
+  const all = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
+  const mine = stream?.getVideoTracks()[0]?.getSettings().deviceId;
+  select.replaceChildren();
+  all.forEach((one, k) => {
+    const option = make("option", "", select, one.label || `camera ${k + 1}`);
+    Object.assign(option, { value: one.deviceId, selected: one.deviceId === mine });
+  });
+}
+
 // --- axes ----------------------------------------------------------------------------------------------
 export function ticks(low, high, most) {                 // round numbers between low and high
   const raw = (high - low) / Math.max(most, 1), power = 10 ** Math.floor(Math.log10(raw));

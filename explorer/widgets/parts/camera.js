@@ -170,7 +170,7 @@ function render({ model, el }) {
       video.srcObject = stream;
       await video.play();
       if (mine !== turn) return undefined;
-      await listCameras();
+      await listCameras(which, stream);
       if (mine !== turn) return undefined;              // closed, or switched off by Python, meanwhile
       [lost, failed] = [0, 0];
       set("live");
@@ -180,15 +180,6 @@ function render({ model, el }) {
       if (mine === turn) off(whyNoCamera(error), true);
     }
     return undefined;
-  }
-  async function listCameras() {
-    const all = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
-    const mine = stream?.getVideoTracks()[0]?.getSettings().deviceId;
-    which.replaceChildren();
-    all.forEach((one, k) => {
-      const option = make("option", "", which, one.label || `camera ${k + 1}`);
-      Object.assign(option, { value: one.deviceId, selected: one.deviceId === mine });
-    });
   }
   function look() {                                     // whether anybody does
     clearTimeout(away);

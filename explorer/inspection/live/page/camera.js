@@ -91,22 +91,13 @@ function setUpCamera(app) {
       for (const track of stream.getTracks()) track.onended = () => off("The camera has gone: it was unplugged, or another program took it.", true);
       video.srcObject = stream;
       await video.play();
-      await listCameras();
+      await listCameras(which, stream);
       if (mine !== turn) return;
       set("live");
       follow(mine);
     } catch (error) {
       if (mine === turn) off(whyNoCamera(error), true);
     }
-  }
-  async function listCameras() {
-    const all = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
-    const mine = stream?.getVideoTracks()[0]?.getSettings().deviceId;
-    which.replaceChildren();
-    all.forEach((one, k) => {
-      const option = make("option", "", which, one.label || `camera ${k + 1}`);
-      Object.assign(option, { value: one.deviceId, selected: one.deviceId === mine });
-    });
   }
 
   // --- frames ---------------------------------------------------------------------------------------------------
