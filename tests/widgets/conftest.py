@@ -8,6 +8,7 @@ from comm.base_comm import BaseComm
 
 from explorer.training.run.register import RUNS
 from explorer.widgets.panels.learn.started import STARTED
+from explorer.widgets.session import Session
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,3 +31,10 @@ def sent(monkeypatch):
 
     monkeypatch.setattr(comm, "create_comm", lambda *args, **keys: Recorder(*args, **keys))
     return log
+
+
+@pytest.fixture
+def session():
+    session = Session()
+    yield session
+    session.close()

@@ -38,19 +38,12 @@ from explorer.widgets.parts.model_chart import ModelChart
 from explorer.widgets.parts.model_list import ModelList
 from explorer.widgets.parts.search_field import LONGEST, SearchField
 from explorer.widgets.parts.timeline import FamilyTimeline
-from explorer.widgets.session import ExplorerError, Session
+from explorer.widgets.session import ExplorerError
 from tests.html import parse
 
 
 def names(sort: str = "name", **asked) -> list[str]:
     return [card.name for card in find_cards(Filters(**asked), sort=sort)]
-
-
-@pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
 
 
 @pytest.fixture

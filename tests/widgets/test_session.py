@@ -19,13 +19,6 @@ LITE0 = "tf_efficientnet_lite0"
 
 
 @pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
-
-
-@pytest.fixture
 def looking(session):
     """A session that shows lite0 on the first photo."""
     session.open_model(LITE0)

@@ -16,16 +16,8 @@ from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs.panel import RunsPanel
 from explorer.widgets.panels.taking_home import Home
 from explorer.widgets.panels.teach.panel import TeachPanel
-from explorer.widgets.session import Session
 
 from .test_parts_base import from_browser
-
-
-@pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
 
 
 @pytest.fixture
