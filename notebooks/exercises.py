@@ -14,10 +14,15 @@ from typing import Any
 
 import exercises_1_to_4
 import exercises_5_to_8
+import exercises_9_to_10
+import exercises_11_to_12
+import exercises_13_to_14
 from checking import OPEN, RIGHT, WRONG, Checked, NotYet
 
 DOTS = "Put your answer in place of the three dots."
-EXERCISES: dict[str, Any] = exercises_1_to_4.EXERCISES | exercises_5_to_8.EXERCISES
+EXERCISES: dict[str, Any] = (exercises_1_to_4.EXERCISES | exercises_5_to_8.EXERCISES
+                             | exercises_9_to_10.EXERCISES | exercises_11_to_12.EXERCISES
+                             | exercises_13_to_14.EXERCISES)
 
 
 def check(exercise: str, answer: Any = ...) -> Checked:

@@ -28,7 +28,7 @@ def exercises():
 
 def numbers() -> list[str]:
     """Of all exercises, as they stand in the lessons: "**1.1** ..."."""
-    return [number for path in sorted(NOTEBOOKS.glob("lesson_0*.ipynb"))
+    return [number for path in sorted(NOTEBOOKS.glob("lesson_[0-9]*.ipynb"))
             for cell in nbformat.read(path, as_version=4)["cells"] if cell["cell_type"] == "markdown"
             for number in re.findall(r"^\*\*(\d+\.\d+)\*\* ", cell["source"], re.M)]
 
@@ -38,7 +38,7 @@ def test_there_is_a_check_for_every_exercise(exercises):
     assert len(set(numbers())) == len(numbers())
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("lesson_0*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("lesson_[0-9]*.ipynb")), ids=lambda path: path.stem)
 def test_a_lesson_ends_in_two_or_three_exercises_that_say_not_yet(path, exercises):
     said = [output["data"]["text/plain"] for cell in code_cells(nbformat.read(path, as_version=4))
             if "check(" in cell["source"] for output in cell["outputs"]]

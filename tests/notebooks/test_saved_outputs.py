@@ -20,7 +20,7 @@ from tests.tools.run_notebooks import (
 )
 
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
-LESSONS = [name for name in NAMES if name.startswith("lesson_0")]
+LESSONS = [path.name for path in sorted(NOTEBOOKS.glob("lesson_[0-9]*.ipynb"))]
 SEEN = "**What you should see.**"
 HOME, TEMPORARY = "/" + "root", "/" + "tmp"  # put together, so that this file itself shows no such path
 
