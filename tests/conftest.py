@@ -48,8 +48,15 @@ MANY_PROCESSES = "tests/browser/", "tests/cluster/"
 # What takes long begins first: two processes that take whole files then end at nearly the same time.
 FIRST = (*MANY_PROCESSES, "notebooks/", "tests/test_sentences.py", "tests/test_readme.py")
 
+# The tour in another language is not run: tests/notebooks/test_translations.py holds its code to the tour's.
+THE_SAME_CODE = "notebooks/tour_zh.ipynb::"
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if again := [item for item in items if item.nodeid.startswith(THE_SAME_CODE)]:
+        config.hook.pytest_deselected(items=again)
+        items[:] = [item for item in items if item not in again]
+
     def turn(item: pytest.Item) -> int:
         return next((turn for turn, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
 

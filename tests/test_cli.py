@@ -59,6 +59,7 @@ def run(*words: str, **options) -> subprocess.CompletedProcess:
     (["evaluate", "resnet18", "flowers5", "--topk", "many"], "'many' is not a number from 1 up"),
     (["tour", "--port", "http"], "'http' is not a port"),
     (["tour", "--port", "70000"], "'70000' is not a port"),
+    (["tour", "--lang", "fr"], "'fr'"),
     (["tour", "somewhere"], "unrecognized arguments: somewhere"),
     (["list", "--tpyo"], "unrecognized arguments: --tpyo"),
 ])
@@ -637,6 +638,14 @@ def test_compare_opens_a_saved_model_and_a_run_dir(trained, capsys):
     assert "'tf_efficientnet_lite0' is there twice" in capsys.readouterr().err
 
 
+def test_compare_tells_the_speed_where_it_is_asked_for(trained, capsys):
+    words = ["compare", str(PHOTOS / "daisy.jpg"), "--models", str(trained / "mine"), str(trained / "run")]
+    for more, timed in (([], 0), (["--speed"], 2)):
+        assert cli.main([*words, *more]) == 0
+        out = capsys.readouterr().out
+        assert len(re.findall(r"^(?:mine|run) .*[\d.]+ ms", out, re.MULTILINE)) == timed, out
+
+
 def test_a_folder_and_other_weights_do_not_go_together(trained, capsys):
     words = ["--model", str(trained / "mine"), "--checkpoint", "x.pth"]
     assert cli.main(["predict", str(PHOTOS / "daisy.jpg"), *words]) == 2
@@ -880,6 +889,15 @@ def test_what_stands_behind_two_dashes_goes_to_jupyterlab_as_it_is(tmp_path, mon
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert command[-2:] == ["--ip=0.0.0.0", "--collaborative"]
     assert {"--no-browser", "--ServerApp.port=8899", f"--ServerApp.root_dir={tmp_path}"} <= set(command)
+
+
+@pytest.mark.parametrize(("words", "opened"), [([], "tour.ipynb"), (["--lang", "zh"], "tour_zh.ipynb")])
+def test_the_tour_opens_in_the_language_that_was_asked_for(words, opened, tmp_path, monkeypatch, capsys):
+    commands = []
+    monkeypatch.setattr(tour, "_run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
+    assert cli.main(["tour", "--to", str(tmp_path), *words]) == 0
+    assert (tmp_path / opened).is_file() and f"--LabApp.default_url=/lab/tree/{opened}" in commands[0]
+    assert f"JupyterLab opens {opened};" in capsys.readouterr().out
 
 
 def test_a_missing_jupyterlab_is_said_with_the_cure(tmp_path, monkeypatch, capsys):

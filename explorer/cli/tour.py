@@ -21,7 +21,7 @@ from explorer.cli.printing import CommandError, printable
 from explorer.files import write_text, write_whole
 
 TOUR_FOLDER = "vision-explorer-tour"
-TOUR = "tour.ipynb"
+TOURS = {"en": "tour.ipynb", "zh": "tour_zh.ipynb"}
 RECORD = ".vision-explorer.json"  # in the tour's folder: what was copied, to tell whether a person changed it
 
 
@@ -31,6 +31,8 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
                                "JupyterLab. What stands behind -- goes to JupyterLab as it is.")
     tour.add_argument("--to", type=typed_path, metavar="FOLDER",
                       help=f"where to (default: {TOUR_FOLDER} here, or at home where this is read-only)")
+    tour.add_argument("--lang", choices=TOURS, default="en",
+                      help="the language of the tour that is opened: en, or zh, Chinese (default: en)")
     tour.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
     tour.add_argument("--port", type=typed_port,
                       help="port of the server (default: the first free one from 8888)")
@@ -47,14 +49,14 @@ def run(args: argparse.Namespace) -> int:
     for sentence in copy_notebooks(notebooks_dir(), folder):
         print(printable(sentence))
     where = printable(str(folder))
-    print(f"The notebooks are in {where}. JupyterLab opens {TOUR}; Ctrl-C ends it.", flush=True)
+    print(f"The notebooks are in {where}. JupyterLab opens {TOURS[args.lang]}; Ctrl-C ends it.", flush=True)
     return _run_until_ctrl_c(jupyter_command(folder, args), folder)
 
 
 def jupyter_command(folder: Path, args: argparse.Namespace) -> list[str]:
     command = [
         sys.executable, "-m", "jupyterlab",
-        f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{TOUR}",
+        f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{TOURS[args.lang]}",
         # A classroom may have no internet: no look for news or updates. Ctrl-C means it: no question back.
         "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--ServerApp.answer_yes=True",

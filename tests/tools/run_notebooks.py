@@ -36,6 +36,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDEST = 1100    # pixels of a figure that is kept; a wider one is made smaller
 LARGE = 120_000  # bytes of one above which it is kept in 256 colours
 LIMIT = 25       # MB of all notebooks together
+# A notebook in another language has the code of its original: it is not run, and gets the original's outputs.
+TRANSLATED = {"tour_zh.ipynb": "tour.ipynb"}
 
 _UNIQUE = re.compile(r"\b[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b")  # a UUID, with or without dashes
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -111,13 +113,20 @@ def _joined(outputs: list[Any]) -> Iterator[Any]:
 def _plain(text: str, numbers: dict[str, str]) -> str:
     """Text without addresses, and with 1, 2, 3 in place of ids that are drawn anew each time."""
     parts = _DATA.split(text)
-    pictures = _DATA.findall(text)
+    pictures = [_small(picture) for picture in _DATA.findall(text)]
 
     def number(found: re.Match[str]) -> str:
         return numbers.setdefault(found[0], f"{len(numbers) + 1}")
 
     plain = [_UNIQUE.sub(number, _ADDRESS.sub("", part)) for part in parts]
     return "".join(part for pair in zip(plain, [*pictures, ""]) for part in pair)
+
+
+def _small(picture: str) -> str:
+    """A picture inside HTML as it is kept."""
+    kind, _, letters = picture.partition(",")
+    large = kind == "data:image/png;base64" and len(letters) > LARGE
+    return f"{kind},{_modest(letters)}" if large else picture
 
 
 def _modest(png: str) -> str:
@@ -168,6 +177,8 @@ def texts(output: Any) -> list[str]:
 
 def remake(path: Path) -> list[str]:
     """Run one notebook and write it back, or say what is wrong with it."""
+    if path.name in TRANSLATED:
+        return translated(path, path.with_name(TRANSLATED[path.name]))
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         ignored = shutil.ignore_patterns("__pycache__", ".*")
@@ -183,6 +194,21 @@ def remake(path: Path) -> list[str]:
     text = nbformat.writes(notebook)
     path.write_text(text + "\n", encoding="utf-8")
     print(f"{path.name}: {seconds:.0f} s, {len(text) / 1e6:.2f} MB", flush=True)
+    return []
+
+
+def translated(path: Path, original: Path) -> list[str]:
+    """Give a notebook the outputs of its original, or say why they are not of its code."""
+    notebook, source = (nbformat.read(one, as_version=4) for one in (path, original))
+    if is_stale(source):
+        return [f"{path.name}: the outputs of {original.name} are stale: run that first"]
+    if code_hash(notebook) != code_hash(source):
+        return [f"{path.name}: its code cells are not those of {original.name}"]
+    for cell, same in zip(code_cells(notebook), code_cells(source)):
+        cell.update(same)
+    notebook["metadata"] = source["metadata"]
+    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    print(f"{path.name}: as {original.name}", flush=True)
     return []
 
 
