@@ -10,11 +10,13 @@ what is expected.
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import json
 import re
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from torch import nn
 import explorer
 from explorer.data.places.opening import open_places
 from explorer.data.places.place_set import Boxes, PlaceSet
+from explorer.inspection.live import assembling, page
 
 PACKAGE = str(Path(explorer.__file__).parent)
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8))
@@ -351,8 +354,23 @@ def fault(name: str, argument: str, value: Any, error: BaseException) -> str:
     return ""
 
 
+@pytest.fixture
+def each_graph_once(monkeypatch):
+    """A page's graph is traced once for the same stages, and each of its files packed once: most of the calls
+    of `live_page` change what else is in the page, whose checks run in every call.
+    """
+    traced, packed = functools.cache(page.page_file), functools.cache(assembling._block)
+
+    def page_file(leaving, *, precision):  # the network of that row names classes: no frame holds its photos
+        return traced(replace(leaving, sizes=()), precision=precision)
+
+    monkeypatch.setattr(page, "page_file", page_file)
+    monkeypatch.setattr(assembling, "_block", packed)
+
+
 @pytest.mark.parametrize("name", [*FUNCTIONS, *METHODS])
-def test_a_wrong_argument_is_answered_by_a_result_or_by_a_sentence(name, things, table, monkeypatch):
+def test_a_wrong_argument_is_answered_by_a_result_or_by_a_sentence(name, things, table, monkeypatch,
+                                                                   each_graph_once):
     monkeypatch.chdir(things["out"])  # some of the words name a folder
     function, good = table[name]
     changes = name in ("freeze", "unfreeze", "load_run", "finetune", "wrap", "find_lr")
