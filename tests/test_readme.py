@@ -8,15 +8,23 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import explorer
 from explorer import cli
 from explorer.data.samples import assets_dir
+from explorer.inspection.attribution.methods import METHODS
+from explorer.models.weights.places import is_here
+from explorer.models.weights.table import config_for
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LIBRARY = (ROOT / "notebooks" / "library.md").read_text(encoding="utf-8")
+LITE = [f"tf_efficientnet_lite{size}" for size in range(3)]
 
 
 @pytest.fixture
@@ -36,15 +44,16 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def blocks(title: str, language: str) -> str:
+def blocks(title: str, language: str, text: str = README) -> str:
     """All code of one language under a heading."""
-    section = re.search(rf"^## {title}\n(.*?)(?=^## )", README, re.S | re.M)[1]
+    section = re.search(rf"^## {title}\n(.*?)(?=^## )", text, re.S | re.M)[1]
     return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", section, re.S | re.M))
 
 
-@pytest.mark.parametrize("title", ["In a notebook", "In your code"])
-def test_the_python_examples_run(title, folder):
-    command = [sys.executable, "-c", blocks(title, "python")]
+@pytest.mark.parametrize(("title", "text"), [("In a notebook", README), ("In your code", LIBRARY)],
+                         ids=["In a notebook", "In your code"])
+def test_the_python_examples_run(title, text, folder):
+    command = [sys.executable, "-c", blocks(title, "python", text)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -64,6 +73,47 @@ def test_every_link_to_a_file_leads_to_one():
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
     assert len(links) >= 3
     assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def test_its_picture_moves_for_some_seconds_and_is_small():
+    [path] = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    with Image.open(ROOT / path) as film:
+        shown = 0
+        for frame in range(film.n_frames):
+            film.seek(frame)
+            film.load()
+            shown += film.info["duration"]
+        assert film.width <= 900 and 8_000 <= shown <= 15_000
+    assert (ROOT / path).stat().st_size < 3_000_000
+
+
+def test_the_table_of_what_works_says_what_the_code_has():
+    section = re.search(r"^## What works\n(.*?)(?=^## )", README, re.S | re.M)[1]
+    rows = {line.split(" | ")[0].strip("| "): line for line in section.splitlines() if line.startswith("|")}
+    tasks = {"classification": "classification", "boxes": "detection", "masks": "segmentation"}
+    for row, task in tasks.items():
+        models, families = len(explorer.list_models(task=task)), len(explorer.list_families(task))
+        weights = len(explorer.list_models(task=task, pretrained=True))
+        said = f"| {row} | {models:,} models, {families} families | {weights:,} | "
+        assert rows[row].startswith(said), said
+    assert f"explain ({len(METHODS)} methods)" in rows["classification"]
+    assert all(is_here(*name.split(".")) for name in (*LITE, "retinanet_lite0.bccd", "unet_lite0.nuclei"))
+    published = [f"{config_for(name).top1:.1f}" for name in LITE]
+    assert f"{', '.join(published[:2])} and {published[2]} % on ImageNet" in rows["classification"]
+
+
+def test_it_can_be_cited():
+    """By the rules of the Citation File Format 1.2: which keys there must be, and which values they take."""
+    import yaml
+
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    more = {"type", "abstract", "version", "license", "keywords"}
+    assert set(cited) - more == {"cff-version", "message", "title", "authors"}
+    assert all(set(author) == {"name"} for author in cited["authors"])
+    assert (cited["cff-version"], cited["type"]) == ("1.2.0", "software")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert "(CITATION.cff)" in README
 
 
 def test_it_has_the_two_commands_that_ci_runs():

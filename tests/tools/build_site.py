@@ -29,7 +29,7 @@ FURTHER = {"explorer.data": "Data", "explorer.models.layers": "Building blocks"}
 #: What stands beside the pages: (title, pages).
 CONTENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("The course", ("notebooks/README", "notebooks/tour*", "notebooks/lesson_*", "notebooks/solutions",
-                    "notebooks/cluster")),
+                    "notebooks/library", "notebooks/cluster")),
     ("Reference", ("reference/*", "commands")),
     ("The house", ("CONTRIBUTING", "CHANGELOG", "assets/photos/CREDITS")),
 )
