@@ -77,7 +77,7 @@ def test_no_strange_answer_is_right_or_raises(exercises):
 
 @pytest.mark.parametrize("answer", [..., None, forgetful, lambda *given: ...])
 def test_what_is_not_answered_is_told_so(exercises, answer):
-    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "11.2", "11.3"
+    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "11.2", "11.3", "12.1", "12.2"
     for number in functions if callable(answer) else exercises.EXERCISES:
         assert exercises.check(number, answer).said == "not answered yet"
 
@@ -156,6 +156,32 @@ def mean_precision(right, things, *, by=lambda right, things: things):
     return sum(found) / max(1, by(right, things))
 
 
+def shared(said, truth, index, *, counts=lambda truth: truth != 255, under=torch.logical_or):
+    """An answer to 12.1: `counts` says which pixels count, `under` what is divided by."""
+    one, other = ((mask == index) & counts(truth) for mask in (said, truth))
+    return (one & other).sum() / under(one, other).sum().clamp(min=1)
+
+
+def large(*, near=((0, 1), (1, 0), (1, 1), (1, -1)), enough=lambda size, smallest: size >= smallest, more=0):
+    """An answer to 12.2: `near` are the steps to half of the neighbours, `more` is what is added at the end."""
+    def count_large(mask, smallest):
+        todo, count = {tuple(place) for place in mask.nonzero().tolist()}, more
+        while todo:
+            size, edge = 0, [todo.pop()]
+            while edge:
+                row, column = edge.pop()
+                size += 1
+                for down, across in near:
+                    for place in ((row + down, column + across), (row - down, column - across)):
+                        if place in todo:
+                            todo.remove(place)
+                            edge.append(place)
+            count += enough(size, smallest)
+        return count
+
+    return count_large
+
+
 WRONG = [
     ("1.1", 268203, "a batch has 32"), ("1.1", 8582495, "Photos times colours"),
     ("1.1", "8582496", "A number is meant"),
@@ -204,6 +230,16 @@ WRONG = [
     ("11.3", lambda right, things: mean_precision(right, things, by=lambda r, t: sum(r)), "have no box"),
     ("11.3", lambda right, things: sum(right) / things, "2/3"),
     ("11.3", lambda right, things: sum(right) / len(right), "must give 0.833"),
+    ("12.1", lambda *given: shared(*given, counts=lambda truth: truth >= 0), "255"),
+    ("12.1", lambda *given: shared(*given, under=lambda one, other: other), "by one of them"),
+    ("12.1", lambda said, truth, index: shared(said, truth, 1), "another class"),
+    ("12.1", lambda *given: shared(*given) or math.nan, "must give 0.000"),
+    ("12.2", large(enough=lambda size, smallest: True), "smaller"), ("12.2", large(more=1), "no piece"),
+    ("12.2", large(enough=lambda size, smallest: size > smallest), "just so many"),
+    ("12.2", large(near=((0, 1), (1, 0))), "corner"),
+    ("12.3", 327680, "from below alone"), ("12.3", 122880, "across the bridge alone"),
+    ("12.3", 112640, "Which size"), ("12.3", 204800, "doubled"), ("12.3", 360448, "wider"),
+    ("12.3", 1802240, "too far"), ("12.3", 88, "Channels times"),
     ("9.9", 1, "no such exercise"), (1, 1, "no such exercise"),
 ]
 
@@ -219,6 +255,7 @@ def test_a_wrong_answer_is_told_why(exercises, number, answer, words):
     ("3.2", torch.tensor([[1, 1, 1], [0, 0, 0], [-1, -1, -1]])), ("3.2", [[0, 2, 0], [0, 0, 0], [0, -2, 0]]),
     ("5.2", learning(in_part)), ("8.2", falls), ("8.2", lambda *given: falls(*given).tolist()),
     ("8.3", "fc"), ("8.3", ["C", "F"]),
+    ("12.1", shared), ("12.1", lambda *given: float(shared(*given))), ("12.2", large()), ("12.3", 450560.0),
     ("11.1", 0.23), ("11.1", 3 / 13), ("11.2", suppressed(stays=torch.tensor)),
     ("11.3", mean_precision), ("11.3", lambda *given: torch.tensor(mean_precision(*given))),
 ])
