@@ -163,7 +163,7 @@ def shared(said, truth, index, *, counts=lambda truth: truth != 255, under=torch
 
 
 def large(*, near=((0, 1), (1, 0), (1, 1), (1, -1)), enough=lambda size, smallest: size >= smallest, more=0):
-    """An answer to 12.2: `near` are the steps to half of the neighbours, `more` is what is added at the end."""
+    """An answer to 12.2: `near` are the steps to half of the neighbours, `more` is added at the end."""
     def count_large(mask, smallest):
         todo, count = {tuple(place) for place in mask.nonzero().tolist()}, more
         while todo:
