@@ -77,7 +77,7 @@ def test_no_strange_answer_is_right_or_raises(exercises):
 
 @pytest.mark.parametrize("answer", [..., None, forgetful, lambda *given: ...])
 def test_what_is_not_answered_is_told_so(exercises, answer):
-    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2"
+    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "11.2", "11.3", "12.1", "12.2"
     for number in functions if callable(answer) else exercises.EXERCISES:
         assert exercises.check(number, answer).said == "not answered yet"
 
@@ -125,6 +125,63 @@ def share(heat, box):
     return heat[top:bottom, left:right].sum() / heat.sum()
 
 
+def overlap(a, b):
+    wide, high = (max(0, min(a[i + 2], b[i + 2]) - max(a[i], b[i])) for i in (0, 1))
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return wide * high / (areas - wide * high)
+
+
+def suppressed(*, same=lambda a, b: a == b, order=lambda score: -score, stays=lambda kept: kept):
+    """An answer to 11.2: `same` says whether a box of one class may throw out one of another."""
+    def nms_by_class(boxes, scores, labels, most):
+        kept = []
+        for box in sorted(range(len(boxes)), key=lambda box: order(scores[box])):
+            if all(not same(labels[box], labels[better]) or overlap(boxes[box], boxes[better]) <= most
+                   for better in kept):
+                kept.append(box)
+        return stays(kept)
+
+    return nms_by_class
+
+
+def all_thrown(boxes, scores, labels, most):
+    """11.2, but for boxes that were thrown out throwing out others."""
+    return [box for box in sorted(range(len(boxes)), key=lambda box: -scores[box])
+            if all(scores[other] <= scores[box] or labels[other] != labels[box]
+                   or overlap(boxes[box], boxes[other]) <= most for other in range(len(boxes)))]
+
+
+def mean_precision(right, things, *, by=lambda right, things: things):
+    found = [sum(right[:shown]) / shown for shown in range(1, len(right) + 1) if right[shown - 1]]
+    return sum(found) / max(1, by(right, things))
+
+
+def shared(said, truth, index, *, counts=lambda truth: truth != 255, under=torch.logical_or):
+    """An answer to 12.1: `counts` says which pixels count, `under` what is divided by."""
+    one, other = ((mask == index) & counts(truth) for mask in (said, truth))
+    return (one & other).sum() / under(one, other).sum().clamp(min=1)
+
+
+def large(*, near=((0, 1), (1, 0), (1, 1), (1, -1)), enough=lambda size, smallest: size >= smallest, more=0):
+    """An answer to 12.2: `near` are the steps to half of the neighbours, `more` is added at the end."""
+    def count_large(mask, smallest):
+        todo, count = {tuple(place) for place in mask.nonzero().tolist()}, more
+        while todo:
+            size, edge = 0, [todo.pop()]
+            while edge:
+                row, column = edge.pop()
+                size += 1
+                for down, across in near:
+                    for place in ((row + down, column + across), (row - down, column - across)):
+                        if place in todo:
+                            todo.remove(place)
+                            edge.append(place)
+            count += enough(size, smallest)
+        return count
+
+    return count_large
+
+
 WRONG = [
     ("1.1", 268203, "a batch has 32"), ("1.1", 8582495, "Photos times colours"),
     ("1.1", "8582496", "A number is meant"),
@@ -164,6 +221,25 @@ WRONG = [
     ("8.2", lambda score, photo, side: score(photo[:, :side, :side]), "whole photo"),
     ("8.3", "ACF", "where"), ("8.3", "F", "another one"), ("8.3", "XYZ", "A to F"),
     ("8.3", ["C", "E"], "For which classes"),
+    ("11.1", 6 / 32, "counted twice"), ("11.1", 0.375, "both together"), ("11.1", 6, "cover together"),
+    ("11.1", 26, "do they share"), ("11.1", 0.5, "squared paper"), ("11.1", "6/26", "A number is meant"),
+    ("11.2", suppressed(same=lambda a, b: True), "two classes"),
+    ("11.2", suppressed(order=lambda score: score), "surer one"), ("11.2", all_thrown, "throws out no other"),
+    ("11.2", suppressed(stays=sorted), "comes first"),
+    ("11.2", lambda boxes, scores, labels, most: range(len(boxes)), "surer one"),
+    ("11.3", lambda right, things: mean_precision(right, things, by=lambda r, t: sum(r)), "have no box"),
+    ("11.3", lambda right, things: sum(right) / things, "2/3"),
+    ("11.3", lambda right, things: sum(right) / len(right), "must give 0.833"),
+    ("12.1", lambda *given: shared(*given, counts=lambda truth: truth >= 0), "255"),
+    ("12.1", lambda *given: shared(*given, under=lambda one, other: other), "by one of them"),
+    ("12.1", lambda said, truth, index: shared(said, truth, 1), "another class"),
+    ("12.1", lambda *given: shared(*given) or math.nan, "must give 0.000"),
+    ("12.2", large(enough=lambda size, smallest: True), "smaller"), ("12.2", large(more=1), "no piece"),
+    ("12.2", large(enough=lambda size, smallest: size > smallest), "just so many"),
+    ("12.2", large(near=((0, 1), (1, 0))), "corner"),
+    ("12.3", 327680, "from below alone"), ("12.3", 122880, "across the bridge alone"),
+    ("12.3", 112640, "Which size"), ("12.3", 204800, "doubled"), ("12.3", 360448, "wider"),
+    ("12.3", 1802240, "too far"), ("12.3", 88, "Channels times"),
     ("9.9", 1, "no such exercise"), (1, 1, "no such exercise"),
 ]
 
@@ -179,6 +255,9 @@ def test_a_wrong_answer_is_told_why(exercises, number, answer, words):
     ("3.2", torch.tensor([[1, 1, 1], [0, 0, 0], [-1, -1, -1]])), ("3.2", [[0, 2, 0], [0, 0, 0], [0, -2, 0]]),
     ("5.2", learning(in_part)), ("8.2", falls), ("8.2", lambda *given: falls(*given).tolist()),
     ("8.3", "fc"), ("8.3", ["C", "F"]),
+    ("12.1", shared), ("12.1", lambda *given: float(shared(*given))), ("12.2", large()), ("12.3", 450560.0),
+    ("11.1", 0.23), ("11.1", 3 / 13), ("11.2", suppressed(stays=torch.tensor)),
+    ("11.3", mean_precision), ("11.3", lambda *given: torch.tensor(mean_precision(*given))),
 ])
 def test_a_right_answer_may_be_written_in_more_than_one_way(exercises, number, answer):
     assert exercises.check(number, answer)
