@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from statistics import mean, median
 
 import nbformat
 import pytest
@@ -77,7 +78,7 @@ def test_no_strange_answer_is_right_or_raises(exercises):
 
 @pytest.mark.parametrize("answer", [..., None, forgetful, lambda *given: ...])
 def test_what_is_not_answered_is_told_so(exercises, answer):
-    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2"
+    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "13.1", "13.2"
     for number in functions if callable(answer) else exercises.EXERCISES:
         assert exercises.check(number, answer).said == "not answered yet"
 
@@ -125,6 +126,16 @@ def share(heat, box):
     return heat[top:bottom, left:right].sum() / heat.sum()
 
 
+def front_by(rows, cost):
+    """The front for one of the costs alone."""
+    front, best = [], 0
+    for row in sorted(rows, key=lambda row: (row[cost], -row[3])):
+        if row[3] > best:
+            best = row[3]
+            front.append(row[0])
+    return front
+
+
 WRONG = [
     ("1.1", 268203, "a batch has 32"), ("1.1", 8582495, "Photos times colours"),
     ("1.1", "8582496", "A number is meant"),
@@ -164,6 +175,15 @@ WRONG = [
     ("8.2", lambda score, photo, side: score(photo[:, :side, :side]), "whole photo"),
     ("8.3", "ACF", "where"), ("8.3", "F", "another one"), ("8.3", "XYZ", "A to F"),
     ("8.3", ["C", "E"], "For which classes"),
+    ("13.1", lambda rows: front_by(rows, 1), "one cost alone"),
+    ("13.1", lambda rows: [row[0] for row in rows], "As good and dearer"),
+    ("13.1", lambda rows: front_by(rows[::-1], 1), "list of names"),
+    ("13.2", lambda seconds, batch, warm_up: 1 / median(seconds[warm_up:]), "whole batch"),
+    ("13.2", lambda seconds, batch, warm_up: batch / median(seconds), "warm up"),
+    ("13.2", lambda seconds, batch, warm_up: batch / mean(seconds[warm_up:]), "disturbed"),
+    ("13.2", lambda seconds, batch, warm_up: batch / seconds[warm_up:][len(seconds[warm_up:]) // 2], "sorted"),
+    ("13.3", 0.038, "one side"), ("13.3", 0.0801, "chi-squared"), ("13.3", 0.694, "both are right"),
+    ("13.3", 0.5, "A alone"),
     ("9.9", 1, "no such exercise"), (1, 1, "no such exercise"),
 ]
 
