@@ -78,7 +78,7 @@ def test_no_strange_answer_is_right_or_raises(exercises):
 
 @pytest.mark.parametrize("answer", [..., None, forgetful, lambda *given: ...])
 def test_what_is_not_answered_is_told_so(exercises, answer):
-    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "13.1", "13.2"
+    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "13.1", "13.2", "14.2", "14.3"
     for number in functions if callable(answer) else exercises.EXERCISES:
         assert exercises.check(number, answer).said == "not answered yet"
 
@@ -136,6 +136,28 @@ def front_by(rows, cost):
     return front
 
 
+class Block(torch.nn.Module):
+    """A residual block; without its skip connection, or with a convolution in it in any case."""
+
+    def __init__(self, before, after, stride, *, skip=True, always=False):
+        super().__init__()
+        self.one = torch.nn.Conv2d(before, after, 3, stride, 1)
+        self.two = torch.nn.Conv2d(after, after, 3, 1, 1)
+        self.skip = skip
+        fits = before == after and stride == 1 and not always
+        self.short = torch.nn.Identity() if fits or not skip else torch.nn.Conv2d(before, after, 1, stride)
+
+    def forward(self, x):
+        y = self.two(torch.relu(self.one(x)))
+        return torch.relu(y + self.short(x)) if self.skip else y
+
+
+def flat(side, strides, channels, divided):
+    for stride in strides:
+        side = divided(side, stride)
+    return side * side * channels
+
+
 WRONG = [
     ("1.1", 268203, "a batch has 32"), ("1.1", 8582495, "Photos times colours"),
     ("1.1", "8582496", "A number is meant"),
@@ -184,6 +206,19 @@ WRONG = [
     ("13.2", lambda seconds, batch, warm_up: batch / seconds[warm_up:][len(seconds[warm_up:]) // 2], "sorted"),
     ("13.3", 0.038, "one side"), ("13.3", 0.0801, "chi-squared"), ("13.3", 0.694, "both are right"),
     ("13.3", 0.5, "A alone"),
+    ("14.1", 18432, "norm behind it"), ("14.1", 9280, "one of the two"), ("14.1", 18688, "Running averages"),
+    ("14.1", 5, "3 x 3"),
+    ("14.2", lambda *given: 3, "object of a class"), ("14.2", lambda *given: Block, "object of a class"),
+    ("14.2", lambda before, after, stride: torch.nn.Conv2d(before, after, 3, stride, 1), "two are meant"),
+    ("14.2", lambda before, after, stride: torch.nn.Conv2d(before, after, 3), r"meant is \[2, 6, 9, 5\]"),
+    ("14.2", lambda *given: Block(*given, skip=False), "Is the input added"),
+    ("14.2", lambda *given: Block(*given, always=True), "equal shapes don't need"),
+    ("14.2", lambda before, after, stride: Block(before, after, stride, skip=before == after and stride == 1),
+     "go around"),
+    ("14.2", lambda before, after, stride: Block(before, before, 1), "makes"),
+    ("14.3", lambda side, strides, channels: side * side * channels, "8 x 8"),
+    ("14.3", lambda side, strides, channels: flat(side, strides, channels, lambda a, b: a // b), "rounded up"),
+    ("14.3", lambda side, strides, channels: flat(side, strides, channels, lambda a, b: a / b), "whole number"),
     ("9.9", 1, "no such exercise"), (1, 1, "no such exercise"),
 ]
 
