@@ -42,6 +42,13 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def kind_in_words(value: Any) -> str:
+    """What somebody gave in a network's place: the name of its type; of a class how to make a network."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}: make a network of it, {value.__name__}(...)"
+    return type(value).__name__
+
+
 def whole(least: int = 1, most: int = MOST) -> Rule:
     """A whole number, `least` to `most`."""
     def rule(name: str, value: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from explorer.arguments import kind_in_words
+
 MAX_COMPARED = 8  # more do not fit beside each other on a screen
 
 
@@ -23,7 +25,7 @@ def check_model(model: Any, input_size: Any = None) -> Any:
 
     if not isinstance(model, nn.Module):
         raise TypeError("A model is a name such as 'resnet50' or a torch.nn.Module that you built, not "
-                        f"{type(model).__name__}.")
+                        f"{kind_in_words(model)}.")
     return wrap(model, input_size=input_size)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from statistics import mean, median
 
 import nbformat
 import pytest
@@ -77,7 +78,8 @@ def test_no_strange_answer_is_right_or_raises(exercises):
 
 @pytest.mark.parametrize("answer", [..., None, forgetful, lambda *given: ...])
 def test_what_is_not_answered_is_told_so(exercises, answer):
-    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "11.2", "11.3", "12.1", "12.2"
+    functions = ("1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "11.2", "11.3", "12.1",
+                 "12.2", "13.1", "13.2", "14.2", "14.3")
     for number in functions if callable(answer) else exercises.EXERCISES:
         assert exercises.check(number, answer).said == "not answered yet"
 
@@ -182,6 +184,38 @@ def large(*, near=((0, 1), (1, 0), (1, 1), (1, -1)), enough=lambda size, smalles
     return count_large
 
 
+def front_by(rows, cost):
+    """The front for one of the costs alone."""
+    front, best = [], 0
+    for row in sorted(rows, key=lambda row: (row[cost], -row[3])):
+        if row[3] > best:
+            best = row[3]
+            front.append(row[0])
+    return front
+
+
+class Block(torch.nn.Module):
+    """A residual block; without its skip connection, or with a convolution in it in any case."""
+
+    def __init__(self, before, after, stride, *, skip=True, always=False):
+        super().__init__()
+        self.one = torch.nn.Conv2d(before, after, 3, stride, 1)
+        self.two = torch.nn.Conv2d(after, after, 3, 1, 1)
+        self.skip = skip
+        fits = before == after and stride == 1 and not always
+        self.short = torch.nn.Identity() if fits or not skip else torch.nn.Conv2d(before, after, 1, stride)
+
+    def forward(self, x):
+        y = self.two(torch.relu(self.one(x)))
+        return torch.relu(y + self.short(x)) if self.skip else y
+
+
+def flat(side, strides, channels, divided):
+    for stride in strides:
+        side = divided(side, stride)
+    return side * side * channels
+
+
 WRONG = [
     ("1.1", 268203, "a batch has 32"), ("1.1", 8582495, "Photos times colours"),
     ("1.1", "8582496", "A number is meant"),
@@ -240,6 +274,28 @@ WRONG = [
     ("12.3", 327680, "from below alone"), ("12.3", 122880, "across the bridge alone"),
     ("12.3", 112640, "Which size"), ("12.3", 204800, "doubled"), ("12.3", 360448, "wider"),
     ("12.3", 1802240, "too far"), ("12.3", 88, "Channels times"),
+    ("13.1", lambda rows: front_by(rows, 1), "one cost alone"),
+    ("13.1", lambda rows: [row[0] for row in rows], "As good and dearer"),
+    ("13.1", lambda rows: front_by(rows[::-1], 1), "list of names"),
+    ("13.2", lambda seconds, batch, warm_up: 1 / median(seconds[warm_up:]), "whole batch"),
+    ("13.2", lambda seconds, batch, warm_up: batch / median(seconds), "warm up"),
+    ("13.2", lambda seconds, batch, warm_up: batch / mean(seconds[warm_up:]), "disturbed"),
+    ("13.2", lambda seconds, batch, warm_up: batch / seconds[warm_up:][len(seconds[warm_up:]) // 2], "sorted"),
+    ("13.3", 0.038, "one side"), ("13.3", 0.0801, "chi-squared"), ("13.3", 0.694, "both are right"),
+    ("13.3", 0.5, "A alone"),
+    ("14.1", 18432, "norm behind it"), ("14.1", 9280, "one of the two"), ("14.1", 18688, "Running averages"),
+    ("14.1", 5, "3 x 3"),
+    ("14.2", lambda *given: 3, "object of a class"), ("14.2", lambda *given: Block, "object of a class"),
+    ("14.2", lambda before, after, stride: torch.nn.Conv2d(before, after, 3, stride, 1), "two are meant"),
+    ("14.2", lambda before, after, stride: torch.nn.Conv2d(before, after, 3), r"meant is \[2, 6, 9, 5\]"),
+    ("14.2", lambda *given: Block(*given, skip=False), "Is the input added"),
+    ("14.2", lambda *given: Block(*given, always=True), "equal shapes don't need"),
+    ("14.2", lambda before, after, stride: Block(before, after, stride, skip=before == after and stride == 1),
+     "go around"),
+    ("14.2", lambda before, after, stride: Block(before, before, 1), "makes"),
+    ("14.3", lambda side, strides, channels: side * side * channels, "8 x 8"),
+    ("14.3", lambda side, strides, channels: flat(side, strides, channels, lambda a, b: a // b), "rounded up"),
+    ("14.3", lambda side, strides, channels: flat(side, strides, channels, lambda a, b: a / b), "whole number"),
     ("9.9", 1, "no such exercise"), (1, 1, "no such exercise"),
 ]
 

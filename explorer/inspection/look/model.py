@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from explorer.arguments import kind_in_words
 from explorer.data.labels import labels_for
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.create import create_model
@@ -52,7 +53,7 @@ def as_model(model: VisionModel | str, *, task: str | None = "classification") -
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"Expected a model made by explorer.create_model, or a name such as 'resnet50', "
-            f"not {type(model).__name__}."
+            f"not {kind_in_words(model)}."
         )
     try:
         model = backbone(model)

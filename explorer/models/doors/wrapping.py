@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from explorer.arguments import kind_in_words
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.doors.first_run import (
@@ -69,7 +70,7 @@ def wrap(
     """
     check_kind(outputs)
     if not isinstance(module, nn.Module):
-        raise TypeError(f"wrap takes a torch.nn.Module, not {type(module).__name__}.")
+        raise TypeError(f"wrap takes a torch.nn.Module, not {kind_in_words(module)}.")
     if not isinstance(name, str):
         raise TypeError(f"name is {short(name)}: expected what to call the module, a text.")
     module = look_through(module)
