@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -163,8 +164,6 @@ def opened() -> Iterator[Lab]:
 
 
 def _played(*names: str) -> str:
-    import json
-
     photos = {photo.name: photo.path for photo in sample_photos() if photo.name in names}
     return json.dumps({name: "data:image/jpeg;base64," + base64.b64encode(photos[name].read_bytes()).decode()
                        for name in names})
@@ -193,10 +192,10 @@ def _photo(film: Film, expect: Any) -> None:
     film.shots(4, 70)
     expect(view.locator(".vx-answers .vx-name").first).to_have_text("cheeseburger")
     film.shot(800)
-    stop = "dash.predictions.flow"
+    flow = "dash.predictions.flow"
     image = view.locator(".vx-flow-stop[data-stop='blocks.2'] img").first
     film.go(image, 0.2, 0.2)  # the first time it is computed which pixels each cell reads
-    film.lab.expect_code(f"print(sorted({stop}._reads) == sorted({stop}.stops))", "True\n", seconds=30)
+    film.lab.expect_code(f"print(sorted({flow}._reads) == sorted({flow}.stops))", "True\n", seconds=30)
     film.go(image, 0.6, 0.6, steps=2)
     expect(view.locator(".vx-flow-frame").first).to_be_visible()
     film.shot(250)
