@@ -88,6 +88,11 @@ class LessonNote(W.Box):
         else:
             self.end()
 
+    def _shut(self, _button: W.Button) -> None:
+        """The button goes with the sentences: who pressed it by keyboard goes on at the menu."""
+        self.end()
+        self.menu.focus()
+
     def _came(self, _change: Any) -> None:
         """Another look is on the screen: that of the lesson, or of what the reader has chosen since."""
         session, lesson = self.dash.session, self.lesson
@@ -137,7 +142,7 @@ class LessonNote(W.Box):
             self.text = W.HTML(layout=self.layout, style=self.dash.working.style)
             self.shut = W.Button(description=CLOSES, tooltip=STAYS, layout=self.layout)
             self.shut.add_class("vx-quiet")
-            self.shut.on_click(lambda _: self.end())
+            self.shut.on_click(self._shut)
         if self.text is not None:
             self.text.value = self.html()
         self.children = () if self.lesson is None else (self.text, self.shut)

@@ -233,6 +233,10 @@ def test_who_chooses_another_photo_before_the_lesson_is_there_is_left_alone(open
     assert dash.session.image_name == PHOTOS[0].title
     assert dash.tabs.selected_index == 0 and not dash.explain.what_if.built
     assert says(dash, LESSONS["spot the shortcut"].elsewhere)
+    dash.session.open_model("tf_efficientnet_lite0")
+    dash.session.open_image(PHOTOS[20].path, PHOTOS[20].title)
+    dash.wait()
+    assert dash.session.image_name == "Space shuttle" and not dash.explain.what_if.built
 
 
 def test_closing_a_lesson_takes_its_sentences_away_and_nothing_else(opened):
