@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from explorer.models.contract import VisionModel
 
 CLOSES = "Close; all stays as it is"
+NO_CROP = ("{model} does not read one crop of the photo, so there is nothing to compare: begin this lesson "
+           "with a single network for classes.")
 STAYS = "Takes these sentences away. Photo, models and settings stay as they are now."
 
 
@@ -36,6 +38,7 @@ class LessonNote(W.Box):
         self._waits = False        # for the photo and the models: the settings come then
         self._source: Any = None   # the lesson's photo, where the reader has it at hand
         self._model: Any = None    # what was asked for
+        self._before: Any = None   # the model that was there until then, perhaps of the same name
         self.text: W.HTML | None = None
         self.shut: W.Button | None = None
         self.menu = W.Dropdown(description="Lesson", layout=dash.working.layout,
@@ -52,7 +55,8 @@ class LessonNote(W.Box):
         with session.lock:
             wanted = lesson.models[0] if model is None else model
             session.open_model(wanted)
-            self.lesson, self._waits, self._model = lesson, True, wanted
+            self.lesson, self._waits = lesson, True
+            self._model, self._before = wanted, session.model
             at_hand = dict(session.gallery).get(lesson.photo)
             self._source = at_hand if same_file(at_hand, bundled(lesson.photo)) else None
             self._say()
@@ -66,14 +70,18 @@ class LessonNote(W.Box):
     def end(self) -> None:
         """Take the sentences away; all else stays as it is."""
         with self.dash.session.lock:
-            self.lesson, self._waits, self._source, self._model = None, False, None, None
+            self.lesson, self._waits = None, False
+            self._source = self._model = self._before = None
             self._say()
 
     def html(self) -> str:
         """The sentences, for where no widget is; "" while there is no lesson."""
         if self.lesson is None:
             return ""
+        session = self.dash.session
         see = self.lesson.see if self._as_set() else self.lesson.elsewhere
+        if self.lesson.whole and session.model is not None and not self._waits and not crops(session.model):
+            see = NO_CROP.format(model=session.model_name)
         return (f"<p><b>{escape(self.lesson.name.capitalize())}.</b> {escape(self.lesson.do)}</p>"
                 f"<p><b>What to see.</b> {escape(see)}</p>")
 
@@ -99,12 +107,12 @@ class LessonNote(W.Box):
         if lesson is None or session.look is None:
             return
         if self._waits and self._there():
-            self._waits = False
-            if lesson.whole:
+            self._waits, self._before = False, None
+            if lesson.whole and crops(session.model):
                 session.beside = whole_photo(session.model)
             self._set(lesson)
         elif self._waits and not self._wanted():
-            self._waits = False
+            self._waits, self._before = False, None
         self._say()
 
     def _wanted(self) -> bool:
@@ -116,7 +124,8 @@ class LessonNote(W.Box):
     def _there(self) -> bool:
         session = self.dash.session
         photo = self._source is None or same_file(self._source, session.image_source)
-        return photo and (session.model_source == self._model or session.model is self._model)
+        opened = session.model_source == self._model and session.model is not self._before
+        return photo and (opened or session.model is self._model)
 
     def _as_set(self) -> bool:
         """Whether the photo and the models are those that the lesson's own sentence is about."""
@@ -155,6 +164,11 @@ def bundled(title: str) -> Any:
     from explorer.data.samples import sample_photos
 
     return next(photo.path for photo in sample_photos() if photo.title == title)
+
+
+def crops(model: VisionModel) -> bool:
+    """Whether a model reads one crop of a photo: one that finds places does not, nor several networks."""
+    return model.task == "classification" and not hasattr(model, "members")
 
 
 def whole_photo(model: VisionModel) -> VisionModel:

@@ -46,8 +46,8 @@ class Lesson:
 LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in (
     Lesson(
         "why crops matter", photo="Naval officer", asks="military uniform", whole=True,
-        do="Here is the same network twice: the first is given the middle of the photo, as usual, the "
-           "second the whole of it, between two bars. Compare the answers, then click other photos.",
+        do="Compare the answers of one network that is there twice: the first is given the middle of the "
+           "photo, as usual, the second the whole of it between two bars; then click other photos.",
         see="The crop cuts into the cap, and the answer is academic gown; shown all of the photo, the same "
             "network says military uniform.",
         elsewhere="The dashed line is the edge of what the first network sees: what lies outside of it can't "

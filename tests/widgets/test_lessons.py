@@ -186,6 +186,11 @@ def test_photos_and_a_model_of_ones_own_take_the_place_of_the_lessons(opened, na
         assert dash.explain.what_if.mask.view.box == ()  # it would be a box of the shuttle
 
 
+def test_a_model_that_reads_no_single_crop_is_not_put_there_twice(opened):
+    dash = ready(opened(explorer.Ensemble([small(), small()]), images=[PHOTOS[0]], lesson="why crops matter"))
+    assert dash.second is None and says(dash, "does not read one crop", "single network for classes")
+
+
 def test_two_models_of_ones_own_take_the_place_of_the_two(opened):
     dash = ready(opened(models=[small(), small()], lesson="two that disagree"))
     assert [one.model_name for one in dash._sessions()] == ["resnet10t"] * 2
