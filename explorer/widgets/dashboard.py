@@ -16,9 +16,11 @@ from explorer.models.config import check_input_size
 from explorer.widgets.checks import check_labels, check_model, check_second, check_two
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.gallery import first_photo, gallery
+from explorer.widgets.lesson_note import LessonNote
+from explorer.widgets.lessons import USUAL, check_lesson, find_lesson
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.beside import Beside, Pair
+from explorer.widgets.panels.beside import Beside, pair_tabs
 from explorer.widgets.panels.camera.panel import CameraPanel
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
@@ -90,17 +92,22 @@ class Dashboard(W.VBox):
     labels:     class names in index order, where the model has none of its own
     models:     two names or models instead of `model`: side by side, both follow every photo
     input_size: (channels, height, width) in pixels, where the model's own is not what you want
+    lesson:     what the menu "Lesson" offers, such as "fool it": photo, models, tab and settings at once,
+                with a sentence on what to do and one on what to see. What you give takes the place of the
+                lesson's own: `images`; `model` where it is about one, `models` where it is about two
 
     A cell that runs again closes the dashboard that it made before; those of other cells live on.
-    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or
-    an input size that is none. What goes wrong later is a sentence above the panels; `wait()` raises it.
+    Raises ValueError for an unknown model or lesson, a lesson about another number of models, a folder
+    without photos, labels that are too few or too many, or an input size that is none. What goes wrong later
+    is a sentence above the panels; `wait()` raises it.
     """
 
-    def __init__(self, model: Any = "tf_efficientnet_lite0", images: Any = None, *,
-                 models: Sequence[Any] | None = None, labels: Sequence[str] | None = None,
-                 input_size: Sequence[int] | None = None):
+    def __init__(self, model: Any = USUAL, images: Any = None, *, models: Sequence[Any] | None = None,
+                 labels: Sequence[str] | None = None, input_size: Sequence[int] | None = None,
+                 lesson: str | None = None):
         # refused before anything is built
         input_size, photos = check_input_size(input_size), gallery(images)
+        plan = check_lesson(lesson, model, models)
         model, beside = check_two(model, models)
         model = check_model(model, input_size)
         beside = None if beside is None else check_second(beside, input_size)
@@ -118,20 +125,22 @@ class Dashboard(W.VBox):
         self.add_second = W.Button(description="+ second model", layout=self.picker.opener.layout,
                                    tooltip="Choose one in the list, then: Put beside the first")
         self.add_second.add_class("vx-quiet")
-        self.head = W.Box([self.picker.opener, self.add_second, self.working, self.status], layout=plain)
+        self.note = LessonNote(self)
+        self.head = W.Box(self._in_head(self.add_second), layout=plain)
         self.head.add_class("vx-head")
         self.tabs = W.Tab([panel(self.session) for _, panel in TABS], titles=[title for title, _ in TABS])
         for panel in self.tabs.children:
             setattr(self, called(panel), panel)
         self.ways = W.VBox([self.predictions], layout=plain)  # what comes into it moves no tabs
-        self.rows = W.VBox([self.picker, self.message, self.images, self.ways, self.tabs], layout=plain)
+        self.rows = W.VBox([self.picker, self.message, self.note, self.images, self.ways, self.tabs],
+                           layout=plain)
         for rows in (self.ways, self.rows):
             rows.add_class("vx-rows")
         sheet = W.HTML(f"<style>{styles()}</style>", layout=plain, style=style)
         super().__init__([sheet, self.head, self.rows, SliderNames(layout=plain)])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
-        self.saved = Saved(self._sessions)  # its picture in the notebook, for where no kernel runs
+        self.saved = Saved(self._sessions, self.note.html)  # its picture, for where no kernel runs
         self._patience: threading.Timer | None = None
         _MADE.keep(self)
         _memory.keep()
@@ -151,11 +160,13 @@ class Dashboard(W.VBox):
         self.add_second.on_click(lambda _: self.picker.tell(self.picker.unfold))
         self._show_status()
         self._newcomers = Newcomers(self.session)  # runs that began elsewhere, or will
+        if plan is not None:
+            self.note.begin(plan, model, beside)
+            return
         self.session.open_model(model)
         if self.session.gallery:
             title, source = first_photo(self.session.gallery)
             self.session.open_image(source, title)
-
         self.session.beside = beside
 
     # --- what a cell can do -----------------------------------------------------------------------------
@@ -175,19 +186,31 @@ class Dashboard(W.VBox):
         """
         self.session.image = source
 
+    @property
+    def lesson(self) -> str | None:
+        """The name of the lesson that is shown, None for none. Set one to begin it; None takes its sentences
+        away, and all else stays as it is. Raises ValueError for an unknown one.
+        """
+        return None if self.note.lesson is None else self.note.lesson.name
+
+    @lesson.setter
+    def lesson(self, name: str | None) -> None:
+        self.note.end() if name is None else self.note.begin(find_lesson(name))
+
     def snapshot(self):
         """What is shown now as plain HTML and PNG, for a notebook that is read where no kernel runs (GitHub):
-        photo, answers and stages, then each tab that shows something: its heat map, curves, tables, and the
-        lines that give them again.
+        the lesson, photo, answers and stages, then each tab that shows something: its heat map, curves,
+        tables, and the lines that give them again.
         """
         from IPython.display import HTML
 
-        return HTML(snapshot_html(*self._sessions(), panels=panels_in(self.tabs)))
+        return HTML(snapshot_html(*self._sessions(), panels=panels_in(self.tabs), above=self.note.html()))
 
     def export_html(self, path: str | Path) -> Path:
         """Write what `snapshot` gives as a page of its own; the path of the file."""
         path = given_path(path)
-        write_text(path, page_html(*self._sessions(), panels=panels_in(self.tabs)))
+        panels = panels_in(self.tabs)
+        write_text(path, page_html(*self._sessions(), panels=panels, above=self.note.html()))
         return path
 
     def close(self) -> None:
@@ -196,6 +219,7 @@ class Dashboard(W.VBox):
             return
         self._closed = True
         self.saved.close()
+        self.note.end()
         self._newcomers.close()
         self.session.close()
         if self.second is not None:
@@ -217,6 +241,10 @@ class Dashboard(W.VBox):
         second = self.second
         return [self.session] if second is None else [self.session, second.session]
 
+    def _in_head(self, second: W.Button) -> list[W.Widget]:
+        """The first line. second: the button about the second model"""
+        return [self.picker.opener, second, self.note.menu, self.working, self.status]
+
     # --- a second model ---------------------------------------------------------------------------------
 
     def _change_second(self, change: Any) -> None:
@@ -228,40 +256,15 @@ class Dashboard(W.VBox):
                 self.second.session.observe(self._show_working, ["busy"])
                 self.second.session.observe(self.saved.later, ["look"])
             chip = self.add_second if self.second is None else self.second.line
-            self.head.children = [self.picker.opener, chip, self.working, self.status]
+            self.head.children = self._in_head(chip)
             ways = [self.predictions, self.second]
             self.ways.children = [way for way in ways if way is not None]
-            self._pair_tabs()
+            pair_tabs(self.tabs, self.rows, self.second)
             if before is not None:
                 before.close()
             self._open_tab()
             self._show_working()  # what was done for the former one is no longer said
             self.saved.later()
-
-    def _pair_tabs(self) -> None:
-        """The panels of both models in their tabs, or those of the first alone.
-
-        Boxes that are there stay, and tabs are exchanged while no page shows them: it would turn to another
-        tab, and stumble over what is closed before it is drawn.
-        """
-        twice, pairs = {} if self.second is None else self.second.panels, []
-        panels = list(self.tabs.children)
-        for place, (panel, title) in enumerate(zip(self.tabs.children, self.tabs.titles, strict=True)):
-            if isinstance(panel, Pair) and title in twice:
-                panel.put(twice[title])
-            elif isinstance(panel, Pair):
-                panels[place] = panel.panels[0]
-                pairs.append(panel)
-            elif title in twice:
-                panels[place] = Pair(panel, twice[title])
-        if panels != list(self.tabs.children):
-            front, rows = self.tabs.selected_index, self.rows.children
-            self.rows.children = rows[:-1]
-            self.tabs.children = panels
-            self.tabs.selected_index = front
-            self.rows.children = rows
-        for pair in pairs:
-            pair.let_go()
 
     # --- status ------------------------------------------------------------------------------------------
 

@@ -24,12 +24,12 @@ class Kept(Protocol):
     def page_html(self) -> str: ...
 
 
-def snapshot_html(*sessions: Session, panels: Sequence[Kept] = ()) -> str:
+def snapshot_html(*sessions: Session, panels: Sequence[Kept] = (), above: str = "") -> str:
     """Model, photo, predictions, stages and module tree as HTML with embedded PNGs; of two models side by
-    side, one below the other. Then what each panel shows.
+    side, one below the other. Then what each panel shows. above: HTML that comes first
     """
     states = "".join(f'<div class="vx-snapshot">{_state_html(session)}</div>' for session in sessions)
-    return states + "".join(panel.page_html() for panel in panels)
+    return above + states + "".join(panel.page_html() for panel in panels)
 
 
 def _state_html(session: Session) -> str:
@@ -71,7 +71,7 @@ def _address(figure: Any) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def page_html(*sessions: Session, panels: Sequence[Kept] = ()) -> str:
+def page_html(*sessions: Session, panels: Sequence[Kept] = (), above: str = "") -> str:
     """`snapshot_html` as a page of its own, in the reader's light or dark colours."""
     models = ", ".join(session.model_name for session in sessions if session.model_name)
     title = escape(f"{models or 'explorer'}: {sessions[0].image_name or 'no photo'}")
@@ -79,7 +79,7 @@ def page_html(*sessions: Session, panels: Sequence[Kept] = ()) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>{title}</title><style>{page_style()}</style></head>\n"
-        f"<body>{snapshot_html(*sessions, panels=panels)}</body></html>\n"
+        f"<body>{snapshot_html(*sessions, panels=panels, above=above)}</body></html>\n"
     )
 
 

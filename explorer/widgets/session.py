@@ -102,6 +102,13 @@ class Session(State):
         """What the photo that was asked for last is called, whether it is on the screen yet or not."""
         return self._wish.image_name
 
+    @property
+    def model_asked_for(self) -> Any:
+        """The name of the model that was asked for last, or the model itself where it came without one,
+        whether it is on the screen yet or not.
+        """
+        return self._wish.model_source or self._wish.model
+
     def wait(self, timeout: float | None = 120) -> None:
         """Block until the newest wish is fulfilled.
 

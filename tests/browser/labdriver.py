@@ -105,6 +105,12 @@ _STICKING_OUT = """async (el, [kinds, but]) => {
     return outside();
 }"""
 
+_GO_TO = "async ([path, index]) => {" + _FIND + """
+  const notebook = find(path).content;
+  notebook.activeCellIndex = index;
+  await notebook.scrollToItem(index);
+}"""
+
 _RESTART = "async (path) => {" + _FIND + """
   const {session} = find(path).sessionContext;
   await session.kernel.restart();
@@ -215,6 +221,19 @@ class Lab:
 
     def cell(self, index: int):
         return self.page.locator(f".jp-NotebookPanel:visible .jp-Cell[data-windowed-list-index='{index}']")
+
+    def go_to(self, index: int):
+        """The cell, scrolled to where it is seen: of a long notebook the page holds those in sight alone."""
+        self.page.evaluate(_GO_TO, [self.path, index])
+        self.cell(index).scroll_into_view_if_needed()
+        return self.cell(index)
+
+    def rewrite(self, index: int, source: str) -> None:
+        """Put other code into a cell and run it, as a reader does: click, select all, write, Shift+Enter."""
+        self.go_to(index).locator(".cm-content").click()
+        self.page.keyboard.press("ControlOrMeta+A")
+        self.page.keyboard.insert_text(source)
+        self.page.keyboard.press("Shift+Enter")
 
     def save(self) -> dict[str, Any]:
         """Save as the menu does; what is then on the disk."""

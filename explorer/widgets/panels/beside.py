@@ -204,3 +204,30 @@ def alike(name: str, asked: Session, other: Session) -> str:
         return fitting[-1]
     depth = list(asked.look.stages).index(name) / max(1, len(asked.look.stages) - 1)
     return list(strides)[round(depth * (len(strides) - 1))]
+
+
+def pair_tabs(tabs: W.Tab, rows: W.VBox, second: Beside | None) -> None:
+    """Put the panels of both models into their tabs, or those of the first alone.
+
+    rows: what the tabs stand in, as the last
+    Boxes that are there stay, and tabs are exchanged while no page shows them: it would turn to another tab,
+    and stumble over what is closed before it is drawn.
+    """
+    twice = {} if second is None else second.panels
+    panels, pairs = list(tabs.children), []
+    for place, (panel, title) in enumerate(zip(tabs.children, tabs.titles, strict=True)):
+        if isinstance(panel, Pair) and title in twice:
+            panel.put(twice[title])
+        elif isinstance(panel, Pair):
+            panels[place] = panel.panels[0]
+            pairs.append(panel)
+        elif title in twice:
+            panels[place] = Pair(panel, twice[title])
+    if panels != list(tabs.children):
+        front, before = tabs.selected_index, rows.children
+        rows.children = before[:-1]
+        tabs.children = panels
+        tabs.selected_index = front
+        rows.children = before
+    for pair in pairs:
+        pair.let_go()

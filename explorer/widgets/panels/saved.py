@@ -51,10 +51,11 @@ class Saved:
     """The output below a dashboard that holds its picture, renewed while the dashboard lives.
 
     sessions: gives those of the models that the dashboard shows, the first one's first
+    above:    gives HTML that stands above the picture
     """
 
-    def __init__(self, sessions: Callable[[], Sequence[Session]]):
-        self._sessions, self._id, self._closed = sessions, "", False
+    def __init__(self, sessions: Callable[[], Sequence[Session]], above: Callable[[], str] = str):
+        self._sessions, self._above, self._id, self._closed = sessions, above, "", False
         self._html, self._timer = "", None
         self._lock = threading.Lock()
 
@@ -112,7 +113,7 @@ class Saved:
         sessions = self._sessions()
         try:
             with sessions[0].lock:
-                return saved_html(*sessions)
+                return saved_html(*sessions, above=self._above())
         except Exception:
             log.exception("the picture for the saved notebook could not be drawn")
             return saved_html()
@@ -132,12 +133,14 @@ def send_again(bundle: dict[str, str], display_id: str) -> None:
     display(bundle, raw=True, display_id=display_id, update=True)
 
 
-def saved_html(*sessions: Session) -> str:
-    """The picture of one model, or of two below each other: photo, stages, answers. Of none: words alone."""
+def saved_html(*sessions: Session, above: str = "") -> str:
+    """The picture of one model, or of two below each other: photo, stages, answers. Of none: words alone.
+    above: HTML that stands above it
+    """
     rows = "".join(_row(session.model_name, session.look, session.model, session.image_name)
                    for session in sessions if session.look is not None)
     said = f"<p style='margin:.3em 0;opacity:.8'>{escape(DEAD if rows else EMPTY)}</p>"
-    return f"{STYLE}<div class='vx-saved'>{said}{rows}</div>"
+    return f"{STYLE}<div class='vx-saved'>{said}{above if rows else ''}{rows}</div>"
 
 
 def _row(name: str, look: Look, model: Any, photo: str) -> str:

@@ -33,6 +33,8 @@ class Host(Protocol):
 
     def emptied(self, block: Block) -> None: ...
 
+    def put_on_top(self, block: Block) -> None: ...
+
 
 class Block:
     """One experiment: its controls, a line that says what is being done, and what came of it."""
@@ -74,6 +76,10 @@ class Block:
         raise NotImplementedError
 
     # what they share; all under the lock
+    def on_top(self) -> None:
+        """Stand above the other experiments."""
+        self.panel.put_on_top(self)
+
     def start(self, compute: Callable[[Job, Any, Look], Any], show: Callable[[Any], None], doing: str, *,
               stoppable: bool = False) -> None:
         """Work out `compute(job, model, look)` of what is on the screen, and `show` it."""

@@ -82,6 +82,13 @@ class MaskBlock(Block):
             self._clear()
             self.panel.emptied(self)
 
+    def hide(self, box: tuple[int, int, int, int], fill: str) -> None:
+        """Do as a reader who draws this box, in pixels of the photo. fill: one of `FILLS`' values"""
+        with self.panel.session.lock:
+            self.view.box = ()  # or another fill would look again by itself
+            self.how.value, self.view.box = fill, box
+            self._look_again()
+
     def _look_again(self) -> None:
         box, fill = tuple(self.view.box), self.how.value
         if not box:

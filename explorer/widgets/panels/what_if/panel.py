@@ -115,6 +115,11 @@ class WhatIfPanel(Panel):
             self._used = None
         self.changed()
 
+    def put_on_top(self, block: Block) -> None:
+        """That block stands first, the others below it in their order."""
+        blocks = sorted(self.blocks, key=lambda one: one is not block)
+        self.body.children = [one.box for one in blocks]
+
     # --- to keep ----------------------------------------------------------------------------------------
 
     def code(self) -> str:
