@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from explorer import __version__, _memory
-from explorer.cli import compare, course, doctor, evaluate, finetune, live, predict, show, tour
+from explorer.cli import app, compare, course, doctor, evaluate, finetune, live, predict, show, tour
 from explorer.cli import list as listing
 from explorer.cli.printing import PROGRAM, CommandError, complain, printable, sentence_for
 from explorer.display.words import nearest
 from explorer.files import FULL
 
 #: The commands, in the order in which the help lists them; each adds its arguments, and has a `run`.
-COMMANDS = (tour, course, listing, show, predict, compare, finetune, evaluate, live, doctor)
+COMMANDS = (tour, course, listing, show, predict, compare, finetune, evaluate, live, app, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
