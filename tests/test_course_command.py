@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,24 +26,25 @@ def here(tmp_path, monkeypatch) -> Path:
 def opened(monkeypatch) -> list[list[str]]:
     """The commands that would have started JupyterLab."""
     commands: list[list[str]] = []
-    monkeypatch.setattr(course, "run_until_ctrl_c", lambda command, folder, **_: commands.append(command) or 0)
+    monkeypatch.setattr(course, "run_until_ctrl_c", lambda command, *_, **__: commands.append(command) or 0)
     return commands
 
 
 def test_the_course_comes_with_what_checks_its_exercises_and_opens_at_its_list(here, opened, capsys):
     assert cli.main(["course"]) == 0
     folder = here / course.COURSE_FOLDER
-    assert {"exercises.py", "checking.py", "solutions.ipynb", "README.md"} <= {p.name for p in folder.iterdir()}
+    copied = {path.name for path in folder.iterdir()}
+    assert {"exercises.py", "checking.py", "solutions.ipynb", "README.md"} <= copied
     [command] = opened
-    assert {f"--ServerApp.root_dir={folder}",
-            "--LabApp.default_url=/lab/tree/README.md"} <= set(command)
+    opens = "--LabApp.default_url=/lab/tree/README.md"
+    assert {f"--ServerApp.root_dir={folder}", opens} <= set(command)
     assert str(folder) in capsys.readouterr().out
 
 
 def test_a_folder_for_students_comes_without_the_solutions(here, opened):
     assert cli.main(["course", "for students", "--without-solutions"]) == 0
     ours = {path.name for path in notebooks_dir().iterdir() if path.is_file()}
-    copied = {path.name for path in (here / "for students").iterdir() if not path.name.startswith(".")}
+    copied = {path.name for path in (here / "for students").iterdir()}
     assert ours - copied == {"solutions.ipynb"}
 
 
@@ -86,3 +89,13 @@ def test_a_folder_that_can_not_be_written_is_a_sentence_that_names_the_fix(here,
     (here / "file").write_text("")
     assert cli.main(["course", "file"]) == 2
     assert "Name another folder with `vision-explorer course FOLDER`." in capsys.readouterr().err
+
+
+def test_the_list_is_a_page_where_its_reader_has_not_chosen_otherwise(monkeypatch):
+    from explorer.cli.jupyter import markdown_as_pages
+
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "theirs")
+    theirs, ours = markdown_as_pages()["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    settings = json.loads((Path(ours) / "labconfig" / "default_setting_overrides.json").read_text())
+    viewers = settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]
+    assert theirs == "theirs" and viewers == {"markdown": "Markdown Preview"}

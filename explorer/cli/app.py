@@ -26,8 +26,8 @@ FIRST_PORT, PORTS = 8866, 50
 PER_VISITOR = 0.7  # GB of memory that a kernel with its dashboard takes
 MOST_VISITORS = 40
 IDLE = 30  # minutes
-OPEN_NETWORK = ("Whoever gets this address can use the dashboard, and with it open folders of this computer and "
-                "write files, as you can. It is not encrypted: use it in a network that you trust.")
+OPEN_NETWORK = ("Whoever gets this address can use the dashboard, and with it open folders of this computer "
+                "and write files, as you can. It is not encrypted: use it in a network that you trust.")
 
 
 def add(commands: Any, every: argparse.ArgumentParser) -> None:
@@ -125,8 +125,8 @@ def _bound(host: str, port: int | None) -> Sequence[socket.socket]:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 reason = error.strerror or type(error).__name__
-                raise CommandError(f"Nothing can be served at '{host}', port {number} ({reason}): leave --host "
-                                   "out, or give 0.0.0.0, or a port from 1024 up.") from None
+                raise CommandError(f"Nothing can be served at '{host}', port {number} ({reason}): leave "
+                                   "--host out, or give 0.0.0.0, or a port from 1024 up.") from None
     if port:
         raise CommandError(f"Port {port} is taken: leave --port out, or give another one.")
     raise CommandError(f"The ports from {FIRST_PORT} on are taken: give another one with --port.")

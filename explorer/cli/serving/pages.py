@@ -16,7 +16,7 @@ from jupyter_server.auth.identity import IdentityProvider, User
 from jupyter_server.auth.login import LoginFormHandler
 from voila.tornado.handler import TornadoVoilaHandler
 
-RETRY = 10  # seconds after which the page of a full house tries again
+RETRY = 3  # seconds after which a full house is asked again: who reloads finds the own place taken, too
 _HOST = re.compile(r"[\w.:\[\]-]+")
 
 
@@ -24,7 +24,8 @@ def sentence_page(sentence: str, *, more: str = "", retry: int | None = None) ->
     """A page that says one thing. more: HTML behind it;  retry: seconds until the page is asked for again."""
     again = f'<meta http-equiv="refresh" content="{retry}">' if retry else ""
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>explorer</title>{again}'
-            '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+            '<meta name="viewport" content="width=device-width">'
+            '<meta name="color-scheme" content="light dark">'
             '<link rel="icon" href="data:,"></head>'
             '<body style="font-family:system-ui,sans-serif;max-width:36em;margin:4em auto;padding:0 1em">'
             f"<h1>explorer</h1><p>{escape(sentence)}</p>{more}</body></html>")
@@ -78,8 +79,9 @@ class Door(Said, LoginFormHandler):
         self.set_status(403)
         form = ('<form method="post"><label>Token <input name="password" type="password" autocomplete="off" '
                 f'required></label> <button>Come in</button>{self.xsrf_form_html()}</form>')
-        self.finish(sentence_page("The address lacks the token, or it is a wrong one: take the whole address "
-                                  "that was printed where the app was started, or type its token.", more=form))
+        self.finish(sentence_page("The address lacks the token, or it is a wrong one: take the whole "
+                                  "address that was printed where the app was started, or type its token.",
+                                  more=form))
 
     @allow_unauthenticated
     def post(self) -> None:
@@ -103,9 +105,10 @@ class Page(Said, TornadoVoilaHandler):
             self.set_status(503)
             self.finish(sentence_page(
                 f"All places are taken: {app.visitors} dashboards are open, and this computer was told to "
-                "hold no more. This page tries again every few seconds. Whoever started the app can start it "
-                f"with more room: vision-explorer app --visitors {2 * app.visitors}.", retry=RETRY))
+                "hold no more. This page tries again every few seconds. Whoever started the app can start "
+                f"it with more room: vision-explorer app --visitors {2 * app.visitors}.", retry=RETRY))
             return
+        self.xsrf_token  # noqa: B018 (sets its cookie: with it a page that is closed ends its kernel)
         app.arriving += 1
         arrived = False
         try:

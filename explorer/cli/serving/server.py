@@ -127,8 +127,8 @@ def _app(notebook: Path, token: str, visitors: int, idle: int, debug: bool) -> A
     app.notebook_path, app.connection_dir_root = str(notebook), str(notebook.parent)
     app.open_browser, app.token = False, token
     app.identity_provider_class = Token
-    app.tornado_settings = {"websocket_max_message_size": LARGEST_MESSAGE,
-                            "headers": {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}}
+    headers = {"Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff"}
+    app.tornado_settings = {"websocket_max_message_size": LARGEST_MESSAGE, "headers": headers}
     app.visitors = visitors
     page, kernels = app.config.VoilaConfiguration, app.config.MappingKernelManager
     page.show_tracebacks, page.strip_sources = debug, True
