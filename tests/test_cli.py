@@ -19,7 +19,7 @@ import PIL.Image
 import pytest
 
 from explorer import __version__, cli
-from explorer.cli import finetune, tour
+from explorer.cli import copying, finetune, tour
 from explorer.cli.printing import CommandError, printable
 from explorer.data.samples import assets_dir
 from tests.number_photos import bright, table
@@ -39,7 +39,7 @@ def run(*words: str, **options) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize(("words", "sentence"), [
     (["lst"], "there is no command 'lst', but there is 'list'"),
-    (["dance"], "there is no command 'dance'; there are tour, list, show, predict"),
+    (["dance"], "there is no command 'dance'; there are tour, course, list, show, predict"),
     (["predict"], "the following arguments are required: PHOTO"),
     (["predict", "a.jpg", "--topk", "0"], "'0' is not a number from 1 up"),
     (["predict", "a.jpg", "--model", "resnet5O"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
@@ -793,7 +793,7 @@ def shipped(tmp_path):
 
 def files_of(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*")
-            if path.is_file() and path.name != tour.RECORD}
+            if path.is_file() and path.name != copying.RECORD}
 
 
 def test_the_notebooks_are_copied_without_checkpoints(shipped, tmp_path):
@@ -850,7 +850,7 @@ def test_a_lost_record_never_costs_a_notebook(shipped, tmp_path, record):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "tour.ipynb").write_text("mine")
-    (mine / tour.RECORD).write_text(record)
+    (mine / copying.RECORD).write_text(record)
     tour.copy_notebooks(shipped, mine)
     assert files_of(mine)["tour.ipynb"] == "mine"
 
@@ -882,7 +882,7 @@ def test_a_folder_that_was_asked_for_is_never_replaced_by_another(tmp_path):
 def test_what_stands_behind_two_dashes_goes_to_jupyterlab_as_it_is(tmp_path, monkeypatch):
     commands = []
     monkeypatch.setattr(tour, "copy_notebooks", lambda source, folder: [])
-    monkeypatch.setattr(tour, "_run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
+    monkeypatch.setattr(tour, "run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
     words = ["--to", str(tmp_path), "--no-browser", "--port", "8899", "--", "--ip=0.0.0.0", "--collaborative"]
     assert cli.main(["tour", *words]) == 0
     [command] = commands
@@ -894,7 +894,7 @@ def test_what_stands_behind_two_dashes_goes_to_jupyterlab_as_it_is(tmp_path, mon
 @pytest.mark.parametrize(("words", "opened"), [([], "tour.ipynb"), (["--lang", "zh"], "tour_zh.ipynb")])
 def test_the_tour_opens_in_the_language_that_was_asked_for(words, opened, tmp_path, monkeypatch, capsys):
     commands = []
-    monkeypatch.setattr(tour, "_run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
+    monkeypatch.setattr(tour, "run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
     assert cli.main(["tour", "--to", str(tmp_path), *words]) == 0
     assert (tmp_path / opened).is_file() and f"--LabApp.default_url=/lab/tree/{opened}" in commands[0]
     assert f"JupyterLab opens {opened};" in capsys.readouterr().out

@@ -59,6 +59,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "ray": ("explorer.cluster",),
     "optuna": ("explorer.training.choosing",),
     "timm": ("explorer.models.doors.timm",),
+    **dict.fromkeys(("voila", "jupyter_server", "tornado"), ("explorer.cli.serving",)),
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), ("explorer.inspection.export",)),
     # its global figures leak memory and are not safe in threads: use matplotlib.figure
     "matplotlib.pyplot": (),

@@ -8,6 +8,7 @@
     vision-explorer finetune resnet50 photos/ --save mine   # teach it your classes: a folder of photos each
     vision-explorer evaluate mine photos/                   # how good it is, and where it errs
     vision-explorer live mine page.html                     # take it home: a page that runs in any browser
+    vision-explorer app --photos photos/                    # the dashboard in a browser, for a class
 
 Whatever goes wrong is one sentence on standard error and exit code 2 (of finetune and evaluate 1, where the
 words were right); `--debug` shows the traceback too.

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from explorer import __version__, _memory
-from explorer.cli import compare, doctor, evaluate, finetune, live, predict, show, tour
+from explorer.cli import app, compare, course, doctor, evaluate, finetune, live, predict, show, tour
 from explorer.cli import list as listing
 from explorer.cli.printing import PROGRAM, CommandError, complain, printable, sentence_for
 from explorer.display.words import nearest
 from explorer.files import FULL
 
 #: The commands, in the order in which the help lists them; each adds its arguments, and has a `run`.
-COMMANDS = (tour, listing, show, predict, compare, finetune, evaluate, live, doctor)
+COMMANDS = (tour, course, listing, show, predict, compare, finetune, evaluate, live, app, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +81,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
     for_jupyter = []
     first_word = next((word for word in argv if not word.startswith("-")), "")
-    if first_word == "tour" and "--" in argv:
+    if first_word in ("tour", "course") and "--" in argv:
         cut = argv.index("--")
         argv, for_jupyter = argv[:cut], argv[cut + 1:]
     if first_word and first_word not in commands.choices:

@@ -23,12 +23,18 @@ def expect():
 
 
 @pytest.fixture(scope="session")
-def lab_server(browser, jupyter_env, tmp_path_factory):
+def forked_env(browser, jupyter_env, tmp_path_factory):
+    """`jupyter_env` with kernels that are there in no time."""
+    # `browser` comes first, so that no process starts where the tests are skipped
+    with forked_kernels(jupyter_env, tmp_path_factory.mktemp("forked")) as env:
+        yield env
+
+
+@pytest.fixture(scope="session")
+def lab_server(forked_env, tmp_path_factory):
     """(URL, folder, settings folder) of this run's own JupyterLab. Its kernels are this interpreter's."""
-    # `browser` comes first, so that no server starts where the tests are skipped
     root = tmp_path_factory.mktemp("notebooks")
-    with (forked_kernels(jupyter_env, tmp_path_factory.mktemp("forked")) as env,
-          serving(env, root, root.parent / "lab.log") as server):
+    with serving(forked_env, root, root.parent / "lab.log") as server:
         yield server
 
 

@@ -1,0 +1,96 @@
+"""The notebooks in a folder of one's own: copied there, never over what a person has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+
+from explorer import __version__
+from explorer.cli.printing import CommandError
+from explorer.files import write_text, write_whole
+
+RECORD = ".vision-explorer.json"  # beside the copies: what was copied, to tell whether a person changed it
+
+
+def folder_for(wanted: Path | None, name: str, *, how: str) -> Path:
+    """The folder to copy to, made where it is not there.
+
+    wanted: what a person asked for; None for a folder `name` here, or at home where this one is read-only
+    how:    the words by which another folder is named
+    Raises CommandError where nothing may be written.
+    """
+    candidates = [Path.cwd() / name, Path.home() / name] if wanted is None else [wanted]
+    for folder in candidates:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f".write-test-{os.getpid()}"
+            probe.touch()  # os.access does not know about read-only disks and Windows' permissions
+            probe.unlink()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            continue
+        return folder.resolve()
+    raise CommandError(f"Can't write in {candidates[-1]} ({reason}). Name another folder with {how}.")
+
+
+def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = ()) -> list[str]:
+    """Copy the files of `source` into `folder`; a file that a person has changed is kept.
+
+    Where explorer has a newer version of such a file, it is written beside it under another name.
+    without: names of files that stay behind; what is in `folder` under such a name is left alone
+    Returns what a person should know about the kept files, as sentences.
+    """
+    record_file = folder / RECORD
+    record = _read_record(record_file)  # file -> SHA-256 of the version that was copied
+    sentences = []
+    for path in sorted(p for p in source.rglob("*") if p.is_file()):
+        relative = path.relative_to(source)
+        if any(part.startswith((".", "__")) for part in relative.parts):
+            continue  # .ipynb_checkpoints, __pycache__
+        if relative.as_posix() in without:
+            continue
+        name, shipped, target = relative.as_posix(), _sha256(path), folder / relative
+        present = _sha256(target) if target.is_file() else None
+        if present in (None, shipped, record.get(name)):  # not there, or as explorer wrote it
+            if present != shipped:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(target, partial(shutil.copyfile, path))
+            record[name] = shipped
+        elif record.get(name) == shipped:
+            sentences.append(f"You have changed {name}: it is kept. Rename or delete it to start afresh.")
+        else:
+            beside = _write_beside(path, target, shipped)
+            sentences.append(f"You have changed {name}: it is kept. "
+                             f"The new version is {beside.name} beside it.")
+    write_text(record_file, json.dumps(record, indent=1))
+    return sentences
+
+
+def _write_beside(path: Path, target: Path, shipped: str) -> Path:
+    """Copy `path` next to `target` under the first name that is free, or that already holds just this."""
+    number = 1
+    while True:
+        suffix = f"-{__version__}" + (f"-{number}" if number > 1 else "")
+        beside = target.with_stem(target.stem + suffix)
+        if not beside.exists():
+            write_whole(beside, lambda new: shutil.copyfile(path, new))
+        if beside.is_file() and _sha256(beside) == shipped:
+            return beside
+        number += 1
+
+
+def _read_record(path: Path) -> dict[str, str]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # no record: then every file that differs counts as changed, and is kept
+    return record if isinstance(record, dict) else {}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

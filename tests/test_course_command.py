@@ -1,0 +1,101 @@
+"""`vision-explorer course`: the lessons come into a folder, and JupyterLab opens their list."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from explorer import cli
+from explorer.cli import course
+from explorer.data.samples import notebooks_dir
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """The present folder, an empty one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[list[str]]:
+    """The commands that would have started JupyterLab."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(course, "run_until_ctrl_c", lambda command, *_, **__: commands.append(command) or 0)
+    return commands
+
+
+def test_the_course_comes_with_what_checks_its_exercises_and_opens_at_its_list(here, opened, capsys):
+    assert cli.main(["course"]) == 0
+    folder = here / course.COURSE_FOLDER
+    copied = {path.name for path in folder.iterdir()}
+    assert {"exercises.py", "checking.py", "solutions.ipynb", "README.md"} <= copied
+    [command] = opened
+    opens = "--LabApp.default_url=/lab/tree/README.md"
+    assert {f"--ServerApp.root_dir={folder}", opens} <= set(command)
+    assert str(folder) in capsys.readouterr().out
+
+
+def test_a_folder_for_students_comes_without_the_solutions(here, opened):
+    assert cli.main(["course", "for students", "--without-solutions"]) == 0
+    ours = {path.name for path in notebooks_dir().iterdir() if path.is_file()}
+    copied = {path.name for path in (here / "for students").iterdir()}
+    assert ours - copied == {"solutions.ipynb"}
+
+
+def test_solutions_that_are_there_already_are_left_alone(here, opened):
+    (here / "mine").mkdir()
+    (here / "mine" / "solutions.ipynb").write_text("my own")
+    assert cli.main(["course", "mine", "--without-solutions"]) == 0
+    assert (here / "mine" / "solutions.ipynb").read_text() == "my own"
+
+
+def test_a_lesson_that_a_student_has_worked_in_is_kept(here, opened, capsys):
+    assert cli.main(["course", "mine"]) == 0
+    lesson = here / "mine" / "lesson_01_what_a_model_sees.ipynb"
+    lesson.write_text("my answers")
+    assert cli.main(["course", "mine"]) == 0
+    assert lesson.read_text() == "my answers"
+    assert "You have changed lesson_01_what_a_model_sees.ipynb: it is kept." in capsys.readouterr().out
+
+
+def test_a_copy_alone_needs_no_jupyterlab(here, opened, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.main(["course", ".", "--no-open"]) == 0
+    assert (here / "exercises.py").is_file() and opened == []
+    assert "begin with README.md" in capsys.readouterr().out
+
+
+def test_the_exercises_are_checked_in_a_copied_folder(here, opened):
+    """What the first cell of a lesson does, in Colab too."""
+    assert cli.main(["course", ".", "--no-open"]) == 0
+    asked = "from exercises import check; print(check('1.1'))"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=here, capture_output=True, text=True)
+    assert done.stdout.startswith("Exercise 1.1: not answered yet."), done.stderr
+
+
+def test_what_stands_behind_two_dashes_goes_to_jupyterlab(here, opened):
+    assert cli.main(["course", "mine", "--port", "8899", "--", "--collaborative"]) == 0
+    [command] = opened
+    assert command[-1] == "--collaborative" and "--ServerApp.port=8899" in command
+
+
+def test_a_folder_that_can_not_be_written_is_a_sentence_that_names_the_fix(here, opened, capsys):
+    (here / "file").write_text("")
+    assert cli.main(["course", "file"]) == 2
+    assert "Name another folder with `vision-explorer course FOLDER`." in capsys.readouterr().err
+
+
+def test_the_list_is_a_page_where_its_reader_has_not_chosen_otherwise(monkeypatch):
+    from explorer.cli.jupyter import markdown_as_pages
+
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "theirs")
+    theirs, ours = markdown_as_pages()["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    settings = json.loads((Path(ours) / "labconfig" / "default_setting_overrides.json").read_text())
+    viewers = settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]
+    assert theirs == "theirs" and viewers == {"markdown": "Markdown Preview"}
