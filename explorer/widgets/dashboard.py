@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.gallery import first_photo, gallery
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.beside import Beside, Pair
+from explorer.widgets.panels.basic.noticing import Noticing
+from explorer.widgets.panels.basic.panel import NO_VIEWS, BasicPanel
+from explorer.widgets.panels.beside import Beside, pair_tabs
 from explorer.widgets.panels.camera.panel import CameraPanel
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
@@ -68,11 +71,6 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Ensemble", EnsemblePanel),
 )
 
-NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget "
-            "must be installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab "
-            "and reload the page.")
-
-
 _MADE = Replaced()
 
 
@@ -90,6 +88,8 @@ class Dashboard(W.VBox):
     labels:     class names in index order, where the model has none of its own
     models:     two names or models instead of `model`: side by side, both follow every photo
     input_size: (channels, height, width) in pixels, where the model's own is not what you want
+    basic:      True: basic mode, on core ipywidgets alone, with pictures made in Python. A page that can't
+                load the whole dashboard is noticed within seconds, and gets it without being asked
 
     A cell that runs again closes the dashboard that it made before; those of other cells live on.
     Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or
@@ -98,7 +98,7 @@ class Dashboard(W.VBox):
 
     def __init__(self, model: Any = "tf_efficientnet_lite0", images: Any = None, *,
                  models: Sequence[Any] | None = None, labels: Sequence[str] | None = None,
-                 input_size: Sequence[int] | None = None):
+                 input_size: Sequence[int] | None = None, basic: bool = False):
         # refused before anything is built
         input_size, photos = check_input_size(input_size), gallery(images)
         model, beside = check_two(model, models)
@@ -128,9 +128,12 @@ class Dashboard(W.VBox):
         for rows in (self.ways, self.rows):
             rows.add_class("vx-rows")
         sheet = W.HTML(f"<style>{styles()}</style>", layout=plain, style=style)
-        super().__init__([sheet, self.head, self.rows, SliderNames(layout=plain)])
+        self.whole = (sheet, self.head, self.rows, SliderNames(layout=plain))
+        super().__init__(self.whole)
         self.add_class("vx-dashboard")
-        self._closed = self._seen = False
+        self._closed = self._wants_basic = False
+        self.basic: BasicPanel | None = None  # once it was asked for, or the page needs it
+        self.views = Noticing(self.images.gallery, self.session.lock, self._lay_out)
         self.saved = Saved(self._sessions)  # its picture in the notebook, for where no kernel runs
         self._patience: threading.Timer | None = None
         _MADE.keep(self)
@@ -142,7 +145,6 @@ class Dashboard(W.VBox):
         self.session.observe(self._show_status, ["look", "model_name", "busy"])
         self.session.observe(self._show_error, ["error"])
         self.session.observe(self.saved.later, ["look"])
-        self.images.gallery.observe(self._show_error, "ready")
         actions = self.picker.actions
         actions.problem.observe(self._show_error, "value")  # what it says itself is not said twice
         for button in (actions.open_trained, actions.open_random):
@@ -157,6 +159,8 @@ class Dashboard(W.VBox):
             self.session.open_image(source, title)
 
         self.session.beside = beside
+        if basic:
+            self.show_basic()
 
     # --- what a cell can do -----------------------------------------------------------------------------
 
@@ -190,11 +194,22 @@ class Dashboard(W.VBox):
         write_text(path, page_html(*self._sessions(), panels=panels_in(self.tabs)))
         return path
 
+    def show_basic(self, on: bool = True) -> None:
+        """Show basic mode, core ipywidgets and pictures made in Python, in the place of the whole dashboard;
+        or that again (False). Photo, models and runs stay as they are.
+        """
+        with self.session.lock:
+            self._wants_basic = on
+            if not on:
+                self.views.again()
+            self._lay_out()
+
     def close(self) -> None:
         """End what is being done, free the model and remove every widget. May be called twice."""
         if getattr(self, "_closed", True):  # closed before, or never finished
             return
         self._closed = True
+        self.views.close()
         self.saved.close()
         self._newcomers.close()
         self.session.close()
@@ -217,6 +232,27 @@ class Dashboard(W.VBox):
         second = self.second
         return [self.session] if second is None else [self.session, second.session]
 
+    # --- basic mode -------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        """The whole dashboard, or basic mode where that was asked for or the page can load no more."""
+        on = self._wants_basic or self.views.missing
+        if on and self.basic is None:
+            back = partial(self.show_basic, False)
+            self.basic = BasicPanel(self.session, take=self.images.take, back=back)
+            self.basic.show_second(self.second and self.second.session)
+        if on:
+            self.basic.say(missing=self.views.missing)
+        shown = (self.whole[0], self.working, self.message, self.basic) if on else self.whole
+        if shown != self.children:
+            self.children = shown
+        self._show_error()
+        self._open_tab()
+
+    @property
+    def _in_basic(self) -> bool:
+        return self.children[-1] is self.basic
+
     # --- a second model ---------------------------------------------------------------------------------
 
     def _change_second(self, change: Any) -> None:
@@ -231,37 +267,14 @@ class Dashboard(W.VBox):
             self.head.children = [self.picker.opener, chip, self.working, self.status]
             ways = [self.predictions, self.second]
             self.ways.children = [way for way in ways if way is not None]
-            self._pair_tabs()
+            if self.basic is not None:
+                self.basic.show_second(self.second and self.second.session)
+            pair_tabs(self.tabs, self.rows, {} if self.second is None else self.second.panels)
             if before is not None:
                 before.close()
             self._open_tab()
             self._show_working()  # what was done for the former one is no longer said
             self.saved.later()
-
-    def _pair_tabs(self) -> None:
-        """The panels of both models in their tabs, or those of the first alone.
-
-        Boxes that are there stay, and tabs are exchanged while no page shows them: it would turn to another
-        tab, and stumble over what is closed before it is drawn.
-        """
-        twice, pairs = {} if self.second is None else self.second.panels, []
-        panels = list(self.tabs.children)
-        for place, (panel, title) in enumerate(zip(self.tabs.children, self.tabs.titles, strict=True)):
-            if isinstance(panel, Pair) and title in twice:
-                panel.put(twice[title])
-            elif isinstance(panel, Pair):
-                panels[place] = panel.panels[0]
-                pairs.append(panel)
-            elif title in twice:
-                panels[place] = Pair(panel, twice[title])
-        if panels != list(self.tabs.children):
-            front, rows = self.tabs.selected_index, self.rows.children
-            self.rows.children = rows[:-1]
-            self.tabs.children = panels
-            self.tabs.selected_index = front
-            self.rows.children = rows
-        for pair in pairs:
-            pair.let_go()
 
     # --- status ------------------------------------------------------------------------------------------
 
@@ -271,7 +284,7 @@ class Dashboard(W.VBox):
 
     def _open_tab(self, _change=None) -> None:
         """Panels are built when they are first looked at; some rest while they are out of sight."""
-        front = self.tabs.children[self.tabs.selected_index or 0]
+        front = None if self._in_basic else self.tabs.children[self.tabs.selected_index or 0]
         for panel in sorted(self.tabs.children, key=lambda panel: panel is front):
             panel.seen(panel is front)
 
@@ -307,18 +320,17 @@ class Dashboard(W.VBox):
         self.status.value = status_html(self.session)
 
     def _show_error(self, _change=None) -> None:
-        said = self.picker.actions.problem.value
+        said = self.picker.actions.problem.value and not self._in_basic
         problems = [self.session.error] if self.session.error and not said else []
-        if self._seen and not self.images.gallery.ready:
-            problems.append(NO_VIEWS)
+        if self.views.missing:
+            problems.insert(0, NO_VIEWS)
         self.message.value = "".join(said_html(text, wrong=True) for text in problems)
 
     def _clicked(self, *_message) -> None:
         """A click proves that a browser shows the dashboard:
         if the views have not loaded there, they can't.
         """
-        self._seen = True
-        self._show_error()
+        self.views.say()
 
 
 def called(panel: W.Widget) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ipywidgets as W
@@ -186,6 +186,33 @@ class Beside(W.VBox):
         self.session.close()
         close_whole(*self.panels.values(), self.line, *self.children, self.layout)
         super().close()
+
+
+def pair_tabs(tabs: W.Tab, rows: W.Box, twice: Mapping[str, Any]) -> None:
+    """Put the panels of both models in their tabs, or those of the first alone.
+
+    rows: the box whose last child the tabs are;  twice: the panels of the second model, by their tabs' titles
+
+    Boxes that are there stay, and tabs are exchanged while no page shows them: it would turn to another
+    tab, and stumble over what is closed before it is drawn.
+    """
+    pairs, panels = [], list(tabs.children)
+    for place, (panel, title) in enumerate(zip(tabs.children, tabs.titles, strict=True)):
+        if isinstance(panel, Pair) and title in twice:
+            panel.put(twice[title])
+        elif isinstance(panel, Pair):
+            panels[place] = panel.panels[0]
+            pairs.append(panel)
+        elif title in twice:
+            panels[place] = Pair(panel, twice[title])
+    if panels != list(tabs.children):
+        front, shown = tabs.selected_index, rows.children
+        rows.children = shown[:-1]
+        tabs.children = panels
+        tabs.selected_index = front
+        rows.children = shown
+    for pair in pairs:
+        pair.let_go()
 
 
 def alike(name: str, asked: Session, other: Session) -> str:
