@@ -117,10 +117,9 @@ class BasicLearning(Panel):
 
     # --- the run ---
 
-    def _hear(self, run: Any, event: Any) -> None:
+    def _hear(self, run: Any, _event: Any) -> None:
         """In the run's thread, at each batch: mostly it only looks at the clock."""
-        gap = GAP if event.kind in ("batch", "progress") else 0
-        self.pace.show(partial(self._show, run), gap=gap, last=run.state != "running")
+        self.pace.show(partial(self._show, run), gap=GAP, last=run.state != "running")
 
     def _show(self, run: Any) -> None:
         """How far it is, and its curves once there is another epoch; the lock is held."""

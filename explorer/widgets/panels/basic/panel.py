@@ -52,7 +52,7 @@ class BasicPanel(Panel):
     def make(self) -> None:
         wide = W.Layout(width="auto", max_width="100%")
         self.said, self.problem = W.HTML(), W.HTML()
-        self.back = W.Button(description="Try again", layout=wide)
+        self.back = W.Button(description="Try again", layout=W.Layout(width="auto", align_self="flex-start"))
         self.photo = labelled("Photo", W.Dropdown, options=[], layout=wide)
         self.own = W.FileUpload(accept="image/*", description="Own photo", layout=wide, tooltip=LARGE)
         self.model = labelled("Model", W.Dropdown, options=[], layout=wide)
@@ -101,15 +101,12 @@ class BasicPanel(Panel):
         self._filling = True
         try:
             _offer(self.photo, [title for title, _ in session.gallery], session.image_name)
-            _offer(self.model, self._here, self._called(session.model_name))
-            second = NONE if session.beside is None else self._called(in_a_word(session.beside))
+            source = session.model_source  # the name that it was opened by, where that gives it again
+            _offer(self.model, self._here, source if source in self._here else session.model_name)
+            second = NONE if session.beside is None else in_a_word(session.beside)
             _offer(self.beside, (NONE, *self._here), second)
         finally:
             self._filling = False
-
-    def _called(self, name: str) -> str:
-        """What the menus call a model: without its tag, where those are the weights that are offered."""
-        return short if (short := name.partition(".")[0]) in self._here else name
 
     def _offer_models(self, names: tuple[str, ...]) -> None:
         self._here = names

@@ -12,7 +12,7 @@ from explorer.display.html import notes_html, picture_html, sentences_html, side
 from explorer.display.words import sentence_of
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel, labelled
-from explorer.widgets.panels.explain.asking import beside_each_other
+from explorer.widgets.panels.explain.asking import beside_each_other, subjects_of
 from explorer.widgets.panels.explain.beside import QUICK
 from explorer.widgets.panels.explain.costing import Cost
 from explorer.widgets.panels.explain.words import others
@@ -44,21 +44,25 @@ class BasicView(Panel):
     def make(self) -> None:
         from explorer.inspection.attribution.methods import METHODS
 
-        wide = W.Layout(width="auto", max_width="100%")
+        def wide() -> W.Layout:  # one each: they are shown and hidden one by one
+            return W.Layout(width="auto", max_width="100%")
+
         self.answer, self.maps, self.heat = W.HTML(), W.HTML(), W.HTML()
-        self.stage = labelled("Feature maps of", W.Dropdown, options=[], layout=wide)
-        self.method = labelled("Heat map by", W.Dropdown, layout=wide,
+        self.stage = labelled("Feature maps of", W.Dropdown, options=[], layout=wide())
+        self.method = labelled("Heat map by", W.Dropdown, layout=wide(),
                                options=[(method.title, name) for name, method in METHODS.items()])
-        self.target = labelled("for", W.Dropdown, options=[], layout=wide)
+        self.target = labelled("for", W.Dropdown, options=[], layout=wide())
         self.work = self.line(Work, sentence=_sentence,
                               busy=lambda running: setattr(self.go, "disabled", running))
         self.cost = Cost(self.session, self.line())
-        self.go = W.Button(description="Draw it", tooltip="Draw this heat map", layout=wide)
-        self.asking = W.HBox([self.method, self.target, self.go, self.work.button],
-                             layout=W.Layout(flex_flow="row wrap"))
-        self.asking.add_class("vx-controls")
+        self.go = W.Button(description="Draw it", tooltip="Draw this heat map", layout=wide())
+        self.asking = W.HBox([self.method, self.target, self.go, self.work.button])
+        self.choosing = W.HBox([self.stage])
+        for row in (self.asking, self.choosing):
+            row.layout.flex_flow = "row wrap"
+            row.add_class("vx-controls")
         self.fill([self.answer, self.asking, self.cost, self.work.progress, self.work.message, self.heat,
-                   self.stage, self.maps])
+                   self.choosing, self.maps])
         self.when(self.stage, self._choose_stage)
         self.when(self.method, self._ask)
         self.when(self.target, self._ask)
@@ -70,7 +74,7 @@ class BasicView(Panel):
         look = self.session.look
         if look is None:
             self._look = None
-            self.answer.value = f'<span class="vx-soft">{EMPTY}</span>'
+            self.answer.value, self.heat.value = f'<span class="vx-soft">{EMPTY}</span>', ""
         elif look is not self._look:
             self._look = look
             self.answer.value = answer_html(look, self.session.image_name)
@@ -78,10 +82,8 @@ class BasicView(Panel):
             self._ask()
         elif self.session.stage != self.stage.value:
             self._offer(look)
-        shown = "" if look is not None else "none"
-        for part in (self.asking, self.cost, self.heat, self.maps):
-            part.layout.display = shown
-        self.stage.layout.display = shown if look is None or look.stages else "none"
+        self.asking.layout.display = "none" if look is None else ""
+        self.choosing.layout.display = "none" if look is None or not look.stages else ""
         self._draw_maps()
 
     def _offer(self, look: Look) -> None:
@@ -94,9 +96,10 @@ class BasicView(Panel):
             if names:
                 self.stage.value = self.session.stage if self.session.stage in names else names[-1]
             before = self.target.value
-            self._asked = {"the best": {}} | {called: asked for asked, called in beside_each_other(look)}
+            usual = subjects_of(look).placeholder.partition(";")[0]  # "the likeliest", "the best"
+            self._asked = {usual: {}} | {called: asked for asked, called in beside_each_other(look)}
             self.target.options = [*self._asked]
-            self.target.value = before if before in self._asked else "the best"
+            self.target.value = before if before in self._asked else usual
         finally:
             self._filling = False
 
@@ -129,11 +132,12 @@ class BasicView(Panel):
         why = method.refuses(model)
         if why:
             self.cost.hide()
-            self.go.layout.display = "none"
+            self.go.layout.display = self.work.button.layout.display = "none"
             self.work.say(f"{why} {others(model)}".strip())
             return
         quick = method.passes(model) <= QUICK
-        self.go.layout.display = "none" if quick else "auto"
+        for button in (self.go, self.work.button):
+            button.layout.display = "none" if quick else ""
         if quick:
             self.cost.hide()
         else:
