@@ -1,1 +1,1 @@
-"""The dashboard where the views of its own can not be loaded: controls of ipywidgets, pictures made in Python."""
+"""Basic mode: the dashboard on core ipywidgets, where a page can't load explorer's own views."""

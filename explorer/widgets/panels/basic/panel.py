@@ -13,6 +13,7 @@ from typing import Any
 import ipywidgets as W
 import traitlets as t
 
+from explorer.widgets import front_ends
 from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
@@ -22,9 +23,9 @@ from explorer.widgets.panels.work import said_html
 from explorer.widgets.session import Session
 from explorer.widgets.wishes import in_a_word
 
-NO_VIEWS = ("explorer's own views (photos, feature maps, modules, charts) could not be loaded into this page, "
-            "so this is basic mode: core ipywidgets only, with pictures made in Python. The package anywidget "
-            "must be installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab "
+NO_VIEWS = ("explorer's own views (photos, feature maps, modules, charts) could not be loaded into this "
+            "page, so this is basic mode: core ipywidgets, with pictures made in Python. The package "
+            "anywidget must be installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab "
             "and reload the page. explorer.doctor() says what is missing here.")
 ASKED_FOR = "Basic mode: core ipywidgets only, with pictures made in Python."
 LARGEST = 7     # MB of an own photo: Jupyter drops messages above 10 MB without a word
@@ -79,7 +80,7 @@ class BasicPanel(Panel):
 
     def say(self, *, missing: bool) -> None:
         """Why the reader sees this: the views are missing, which stands above; or it was asked for."""
-        self.said.value = "" if missing else said_html(ASKED_FOR)
+        self.said.value = "".join(map(said_html, front_ends.advice())) if missing else said_html(ASKED_FOR)
         self.back.description = "Try again" if missing else "Whole dashboard"
         self.back.tooltip = "Show the whole dashboard" + (", if it can be loaded now" if missing else "")
 

@@ -94,7 +94,7 @@ class BasicView(Panel):
             if tuple(names) != tuple(self.stage.options):
                 self.stage.options = names
             if names:
-                self.stage.value = self.session.stage if self.session.stage in names else names[-1]
+                self.stage.value = self.session.stage if self.session.stage in names else names[0]
             before = self.target.value
             usual = subjects_of(look).placeholder.partition(";")[0]  # "the likeliest", "the best"
             self._asked = {usual: {}} | {called: asked for asked, called in beside_each_other(look)}
@@ -171,8 +171,8 @@ def answer_html(look: Look, photo: str) -> str:
     height, width = look.input.shape[-2:]
     pictures = [
         picture_html(draw.thumbnail(framed(look.image, box), SIDE), f"The photo: {photo}", format="JPEG"),
-        picture_html(draw.thumbnail(look.seen, SIDE), f"What the network saw of it, {width} × {height} pixels",
-                     format="JPEG"),
+        picture_html(draw.thumbnail(look.seen, SIDE), format="JPEG",
+                     caption=f"What the network saw of it, {width} × {height} pixels"),
     ]
     meaning = sentences_html([look.outputs.meaning] if look.outputs.meaning else [])
     answers = f"<div>{predictions_html(look.predictions)}{meaning}</div>"
