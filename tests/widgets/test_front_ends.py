@@ -14,7 +14,7 @@ from explorer.widgets import front_ends
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """The environment of a server that is not this kernel's; nothing lies in it, nor in the user's folders."""
+    """The environment of a server that is not this kernel's; nothing lies in it, nor for the user."""
     monkeypatch.setattr(front_ends, "server", lambda: front_ends.Server(tmp_path / "hub", "a hub"))
     monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *_: [])
     monkeypatch.setattr("jupyter_core.paths.jupyter_config_path", lambda: [str(tmp_path / "config")])
@@ -79,8 +79,8 @@ def test_a_kernel_knows_by_its_parent_which_environment_its_server_runs_in(monke
     assert "can't be seen" in front_ends.server().words
     if not Path("/proc/self/cmdline").is_file():
         return
-    lines = {"1": ["/opt/hub/bin/python3.12", "-m", "jupyterlab"],
-             "2": [str(Path(sys.prefix, "bin", "python")), "-m", "notebook"], "3": ["/usr/bin/node", "server.js"]}
+    lines = {"1": ["/opt/hub/bin/python3.12", "-m", "jupyterlab"], "3": ["/usr/bin/node", "server.js"],
+             "2": [str(Path(sys.prefix, "bin", "python")), "-m", "notebook"]}
     monkeypatch.setattr(Path, "read_bytes", lambda self: "\0".join(lines[self.parent.name]).encode())
     monkeypatch.setenv("JPY_PARENT_PID", "1")
     at = front_ends.server()

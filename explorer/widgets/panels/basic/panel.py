@@ -25,8 +25,8 @@ from explorer.widgets.wishes import in_a_word
 
 NO_VIEWS = ("explorer's own views (photos, feature maps, modules, charts) could not be loaded into this "
             "page, so this is basic mode: core ipywidgets, with pictures made in Python. The package "
-            "anywidget must be installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab "
-            "and reload the page. explorer.doctor() says what is missing here.")
+            "anywidget must be installed where JupyterLab itself runs: pip install anywidget there, restart "
+            "JupyterLab and reload the page. explorer.doctor() says what is missing here.")
 ASKED_FOR = "Basic mode: core ipywidgets only, with pictures made in Python."
 LARGEST = 7     # MB of an own photo: Jupyter drops messages above 10 MB without a word
 LARGE = (f"Own photo: up to {LARGEST} MB. A larger one is dropped on the way without a word; open it from a "
@@ -66,7 +66,6 @@ class BasicPanel(Panel):
             row.add_class("vx-controls")
         self.view = BasicView(self.session)
         self.views = W.VBox([self.view])
-        self.views.add_class("vx-basic-views")
         self.learning = BasicLearning(self.session)
         note = W.HTML(f'<span class="vx-soft">{escape(LARGE)}</span>')
         self.fill([self.said, self.back, *rows, note, self.problem, self.views, self.learning])
@@ -85,9 +84,12 @@ class BasicPanel(Panel):
         self.back.tooltip = "Show the whole dashboard" + (", if it can be loaded now" if missing else "")
 
     def show_second(self, session: Session | None) -> None:
-        """What the second model says, below the first; None takes it away."""
+        """What the second model says, beside the first; None takes it away."""
         before, self.second = self.second, None if session is None else BasicView(session)
-        self.views.children = [self.view] if self.second is None else [self.view, self.second]
+        if self.second is not None:
+            self.second.add_class("vx-second")
+        self.views.children = [self.view, *filter(None, [self.second])]
+        (self.views.remove_class if self.second is None else self.views.add_class)("vx-pair")
         if before is not None:
             before.close()
             close_whole(before)
