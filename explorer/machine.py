@@ -9,16 +9,26 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from explorer import _memory, _teams
 from explorer._threads import cpu_count
 from explorer.display.html import RichRepr, notes_html, row_html, table_html
+from explorer.display.words import megabytes
 
-PACKAGES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "ipywidgets", "anywidget", "jupyterlab",
-            "ipykernel", "captum", "scikit-learn", "torchmetrics", "timm", "ray", "umap-learn", "onnx",
-            "onnxscript", "onnxruntime")
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "ipywidgets", "anywidget",
+            "jupyterlab_widgets", "jupyterlab", "notebook", "voila", "ipykernel", "captum", "scikit-learn",
+            "torchmetrics", "timm", "ray", "umap-learn", "onnx", "onnxscript", "onnxruntime")
 
 PROGRAMS = ("npm", "node")  # of which npm brings the runtime of a live page, and node runs npm
+
+SCARCE_MEMORY = 400e6  # bytes below which the next model may not fit
+SCARCE_DISK = 1e9      # bytes below which a download may not fit
+SHOWN = 12             # weights whose names are told
+
+# (the most that it may use, what it uses) of a container of Linux, by control groups of version 2 and 1
+CONTAINERS = (("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+              ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"))
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,14 @@ class Diagnosis(RichRepr):
 
 
 def doctor() -> Diagnosis:
-    """What explorer found on this computer: versions, processors, and which of its accelerations are on.
+    """What explorer found on this computer: versions, whether a notebook's page finds what draws widgets,
+    processors, memory, the weights that are here, the room on the disk, and which accelerations are on.
 
     It looks and changes nothing; no network is asked. `print(explorer.doctor())` is what to send with a
     question.
     """
-    return Diagnosis(tuple([*_versions(), *_computer(), *_fast()]))
+    return Diagnosis(tuple([*_versions(), *_pages(), *_computer(), *_memory_here(), *_weights(), *_disk(),
+                            *_fast()]))
 
 
 def _versions() -> Iterator[Finding]:
@@ -82,6 +94,19 @@ def _versions() -> Iterator[Finding]:
         yield Finding(program, found or "not on the path: a live page can't get its runtime by it")
 
 
+def _pages() -> Iterator[Finding]:
+    """Whether the page finds what draws widgets."""
+    from explorer.widgets import front_ends
+
+    at = front_ends.server()
+    yield Finding("Jupyter server of this kernel", at.words)
+    for package, (name, *_) in front_ends.EXTENSIONS.items():
+        found = front_ends.extension(package, at.prefix or Path(sys.prefix))
+        where = "not found" if found.folder is None else f"{name} {found.version} in {found.folder}"
+        off = f", switched off in {found.off}" if found.off is not None else ""
+        yield Finding(f"a page's part of {package}", where + off, found.advice(at))
+
+
 def _computer() -> Iterator[Finding]:
     import torch
 
@@ -96,6 +121,73 @@ def _computer() -> Iterator[Finding]:
                                 f"{'thread' if threads == 1 else 'threads'}", advice)
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     yield Finding("GPU", ", ".join(gpus) or "none that torch can use; everything works on the CPU")
+
+
+def _memory_here() -> Iterator[Finding]:
+    found = memory()
+    if found is None:
+        yield Finding("memory", "not known on this system")
+        return
+    total, free, held = map(megabytes, found)
+    advice = ""
+    if found[1] < SCARCE_MEMORY:
+        advice = (f"Only {free} of memory are free: shut down the kernels of other notebooks, or choose a "
+                  "smaller model.")
+    yield Finding("memory", f"{total}, {free} of it free; this process holds {held}", advice)
+
+
+def memory() -> tuple[int, int, int] | None:
+    """Bytes: (in all, free, held by this process), None where the system does not say. In a container that
+    may use less than there is, what it may use.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        known = {line.partition(":")[0]: 1024 * int(line.split()[1]) for line in lines if line.endswith("kB")}
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        total, free, own = known["MemTotal"], known["MemAvailable"], pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+    for most, used in CONTAINERS:  # a hub gives everybody a part
+        try:
+            limit = int(Path(most).read_text(encoding="ascii"))
+            if limit < total:
+                taken = int(Path(used).read_text(encoding="ascii"))
+                total, free = limit, max(0, min(free, limit - taken))
+        except (OSError, ValueError):  # no limit, or another system
+            continue
+    return total, free, own
+
+
+def _weights() -> Iterator[Finding]:
+    """The published weights that open without a network."""
+    from explorer.models.weights.packaged import PACKAGED
+    from explorer.models.weights.places import downloaded
+
+    came = {name: path.stat().st_size for name, one in PACKAGED.items() if (path := one.path()) is not None}
+    for about, found in (("weights that came along", came), ("weights downloaded", downloaded())):
+        sizes = ", ".join(f"{name} {megabytes(size)}" for name, size in [*found.items()][:SHOWN])
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        whole = f"; together {megabytes(sum(found.values()))}" if len(found) > 1 else ""
+        yield Finding(about, f"{sizes}{more}{whole}" if found else "none")
+
+
+def _disk() -> Iterator[Finding]:
+    """Where downloads and features are kept, and what room is left there."""
+    from huggingface_hub import constants
+
+    from explorer.inspection.features.cache import cache_size, default_cache_dir
+
+    yield Finding("features kept", f"{megabytes(cache_size())} in {default_cache_dir()}")
+    folder = Path(constants.HF_HUB_CACHE)
+    there = next((one for one in (folder, *folder.parents) if one.is_dir()), None)
+    if there is None:
+        return
+    free = shutil.disk_usage(there).free
+    advice = ""
+    if free < SCARCE_DISK:
+        advice = (f"Only {megabytes(free)} are free where weights are downloaded to: make room, or set "
+                  "HF_HOME to a folder on another disk before Python starts.")
+    yield Finding("downloads go to", f"{folder}, {megabytes(free)} free there", advice)
 
 
 def _fast() -> Iterator[Finding]:

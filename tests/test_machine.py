@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ import torch
 import explorer
 from explorer import _memory, machine
 from explorer._threads import cpu_count
+from explorer.models.weights import places
+from explorer.widgets import front_ends
 from tests.html import parse
 
 
@@ -65,3 +68,48 @@ def test_it_says_whether_memory_is_kept_now():
     assert "while a dashboard is open" in explorer.doctor()["memory for the next pass"]
     with _memory.kept():
         assert explorer.doctor()["memory for the next pass"] == "kept now"
+
+
+def test_it_says_whether_a_page_finds_what_draws_widgets(monkeypatch):
+    found = explorer.doctor()
+    assert found["jupyterlab_widgets"][0].isdigit()
+    assert found["a page's part of anywidget"].startswith("anywidget ")
+    monkeypatch.setattr(front_ends, "folders", lambda prefix: [])
+    found = explorer.doctor()
+    assert found["a page's part of anywidget"] == found["a page's part of ipywidgets"] == "not found"
+    for name, sentence in zip(("jupyterlab_widgets", "anywidget"), found.advice, strict=True):
+        assert f"{name}, then reload the page" in sentence
+
+
+def test_memory_is_what_a_container_may_use(monkeypatch, tmp_path):
+    if machine.memory() is None:
+        assert explorer.doctor()["memory"] == "not known on this system"
+        return
+    total, free, held = machine.memory()
+    assert total > free > 0 and total > held > 10e6
+    (tmp_path / "most").write_text("1000000000\n")
+    (tmp_path / "used").write_text("900000000\n")
+    monkeypatch.setattr(machine, "CONTAINERS", ((str(tmp_path / "most"), str(tmp_path / "used")),))
+    assert machine.memory()[:2] == (10**9, 10**8)
+    found = explorer.doctor()
+    assert found["memory"].startswith("1.00 GB, 100 MB of it free; this process holds ")
+    assert found.advice == ("Only 100 MB of memory are free: shut down the kernels of other notebooks, or "
+                            "choose a smaller model.",)
+    (tmp_path / "most").write_text("max\n")
+    assert machine.memory()[0] == total
+
+
+def test_it_names_the_weights_that_are_here_with_their_sizes(monkeypatch, tmp_path):
+    found = explorer.doctor()
+    assert "tf_efficientnet_lite0.in1k 18.8 MB" in found["weights that came along"]
+    files = {"resnet18.a1_in1k": tmp_path / "w"}
+    monkeypatch.setattr(places, "in_cache", lambda config: files.get(config.name))
+    (tmp_path / "w").write_bytes(b"0" * 1_500_000)
+    assert explorer.doctor()["weights downloaded"] == "resnet18.a1_in1k 1.5 MB"
+
+
+def test_a_full_disk_gets_an_advice(monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=20_000_000))
+    found = explorer.doctor()
+    assert found["downloads go to"].endswith("20 MB free there")
+    assert len(found.advice) == 1 and "HF_HOME" in found.advice[0]

@@ -8,7 +8,8 @@ from typing import Any
 
 
 def add(commands: Any, every: argparse.ArgumentParser) -> None:
-    doctor = commands.add_parser("doctor", parents=[every], help="show versions, processors, accelerations",
+    doctor = commands.add_parser("doctor", parents=[every],
+                                 help="show versions, widgets, memory, weights, accelerations",
                                  description="Show what explorer found on this computer: what to send along "
                                              "with a question. It asks no network.")
     doctor.add_argument("--json", action="store_true", help="as JSON")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from explorer.widgets.lesson_note import LessonNote
 from explorer.widgets.lessons import USUAL, check_lesson, find_lesson
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.basic.noticing import Noticing
+from explorer.widgets.panels.basic.panel import NO_VIEWS, BasicPanel
 from explorer.widgets.panels.beside import Beside, pair_tabs
 from explorer.widgets.panels.camera.panel import CameraPanel
 from explorer.widgets.panels.compare.panel import ComparePanel
@@ -70,11 +73,6 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Ensemble", EnsemblePanel),
 )
 
-NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget "
-            "must be installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab "
-            "and reload the page.")
-
-
 _MADE = Replaced()
 
 
@@ -95,6 +93,8 @@ class Dashboard(W.VBox):
     lesson:     what the menu "Lesson" offers, such as "fool it": photo, models, tab and settings at once,
                 with a sentence on what to do and one on what to see. What you give takes the place of the
                 lesson's own: `images`; `model` where it is about one, `models` where it is about two
+    basic:      True: basic mode, on core ipywidgets alone, with pictures made in Python. A page that can't
+                load the whole dashboard is noticed within seconds, and gets it without being asked
 
     A cell that runs again closes the dashboard that it made before; those of other cells live on.
     Raises ValueError for an unknown model or lesson, a lesson about another number of models, a folder
@@ -104,7 +104,7 @@ class Dashboard(W.VBox):
 
     def __init__(self, model: Any = USUAL, images: Any = None, *, models: Sequence[Any] | None = None,
                  labels: Sequence[str] | None = None, input_size: Sequence[int] | None = None,
-                 lesson: str | None = None):
+                 lesson: str | None = None, basic: bool = False):
         # refused before anything is built
         input_size, photos = check_input_size(input_size), gallery(images)
         plan = check_lesson(lesson, model, models)
@@ -137,9 +137,12 @@ class Dashboard(W.VBox):
         for rows in (self.ways, self.rows):
             rows.add_class("vx-rows")
         sheet = W.HTML(f"<style>{styles()}</style>", layout=plain, style=style)
-        super().__init__([sheet, self.head, self.rows, SliderNames(layout=plain)])
+        self.whole = (sheet, self.head, self.rows, SliderNames(layout=plain))
+        super().__init__(self.whole)
         self.add_class("vx-dashboard")
-        self._closed = self._seen = False
+        self._closed = self._wants_basic = False
+        self.basic: BasicPanel | None = None  # once it was asked for, or the page needs it
+        self.views = Noticing(self.images.gallery, self.session.lock, self._lay_out)
         self.saved = Saved(self._sessions, self.note.html)  # its picture, for where no kernel runs
         self._patience: threading.Timer | None = None
         _MADE.keep(self)
@@ -151,7 +154,6 @@ class Dashboard(W.VBox):
         self.session.observe(self._show_status, ["look", "model_name", "busy"])
         self.session.observe(self._show_error, ["error"])
         self.session.observe(self.saved.later, ["look"])
-        self.images.gallery.observe(self._show_error, "ready")
         actions = self.picker.actions
         actions.problem.observe(self._show_error, "value")  # what it says itself is not said twice
         for button in (actions.open_trained, actions.open_random):
@@ -168,6 +170,8 @@ class Dashboard(W.VBox):
             title, source = first_photo(self.session.gallery)
             self.session.open_image(source, title)
         self.session.beside = beside
+        if basic:
+            self.show_basic()
 
     # --- what a cell can do -----------------------------------------------------------------------------
 
@@ -213,11 +217,22 @@ class Dashboard(W.VBox):
         write_text(path, page_html(*self._sessions(), panels=panels, above=self.note.html()))
         return path
 
+    def show_basic(self, on: bool = True) -> None:
+        """Show basic mode, core ipywidgets and pictures made in Python, in the place of the whole dashboard;
+        or that again (False). Photo, models and runs stay as they are.
+        """
+        with self.session.lock:
+            self._wants_basic = on
+            if not on:
+                self.views.again()
+            self._lay_out()
+
     def close(self) -> None:
         """End what is being done, free the model and remove every widget. May be called twice."""
         if getattr(self, "_closed", True):  # closed before, or never finished
             return
         self._closed = True
+        self.views.close()
         self.saved.close()
         self.note.end()
         self._newcomers.close()
@@ -245,6 +260,27 @@ class Dashboard(W.VBox):
         """The first line. second: the button about the second model"""
         return [self.picker.opener, second, self.note.menu, self.working, self.status]
 
+    # --- basic mode -------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        """The whole dashboard, or basic mode where that was asked for or the page can load no more."""
+        on = self._wants_basic or self.views.missing
+        if on and self.basic is None:
+            back = partial(self.show_basic, False)
+            self.basic = BasicPanel(self.session, take=self.images.take, back=back)
+            self.basic.show_second(self.second and self.second.session)
+        if on:
+            self.basic.say(missing=self.views.missing)
+        shown = (self.whole[0], self.working, self.message, self.note, self.basic) if on else self.whole
+        if shown != self.children:
+            self.children = shown
+        self._show_error()
+        self._open_tab()
+
+    @property
+    def _in_basic(self) -> bool:
+        return self.children[-1] is self.basic
+
     # --- a second model ---------------------------------------------------------------------------------
 
     def _change_second(self, change: Any) -> None:
@@ -259,6 +295,8 @@ class Dashboard(W.VBox):
             self.head.children = self._in_head(chip)
             ways = [self.predictions, self.second]
             self.ways.children = [way for way in ways if way is not None]
+            if self.basic is not None:
+                self.basic.show_second(self.second and self.second.session)
             pair_tabs(self.tabs, self.rows, self.second)
             if before is not None:
                 before.close()
@@ -274,7 +312,7 @@ class Dashboard(W.VBox):
 
     def _open_tab(self, _change=None) -> None:
         """Panels are built when they are first looked at; some rest while they are out of sight."""
-        front = self.tabs.children[self.tabs.selected_index or 0]
+        front = None if self._in_basic else self.tabs.children[self.tabs.selected_index or 0]
         for panel in sorted(self.tabs.children, key=lambda panel: panel is front):
             panel.seen(panel is front)
 
@@ -310,18 +348,17 @@ class Dashboard(W.VBox):
         self.status.value = status_html(self.session)
 
     def _show_error(self, _change=None) -> None:
-        said = self.picker.actions.problem.value
+        said = self.picker.actions.problem.value and not self._in_basic
         problems = [self.session.error] if self.session.error and not said else []
-        if self._seen and not self.images.gallery.ready:
-            problems.append(NO_VIEWS)
+        if self.views.missing:
+            problems.insert(0, NO_VIEWS)
         self.message.value = "".join(said_html(text, wrong=True) for text in problems)
 
     def _clicked(self, *_message) -> None:
         """A click proves that a browser shows the dashboard:
         if the views have not loaded there, they can't.
         """
-        self._seen = True
-        self._show_error()
+        self.views.say()
 
 
 def called(panel: W.Widget) -> str:

@@ -151,6 +151,7 @@ class Lab:
         self.page, self.url, self.root, self.settings_dir = page, url, root, settings_dir
         self.kernel_id: str | None = None
         self.kernels: set[str] = set()
+        self.paths: set[str] = set()
         self.path = ""
 
     def start(self) -> None:
@@ -274,10 +275,15 @@ class Lab:
         for view in self.outputs.all():
             assert view.bounding_box()["width"] <= width
 
+    def adopt(self, path: str) -> None:
+        """Close the kernel of a notebook that was opened in another way than by `open`, too."""
+        self.paths.add(path)
+
     def close(self) -> None:
         """Shut the own kernels down over REST: quicker and surer than through the menus."""
         with urllib.request.urlopen(self.url + "/api/sessions") as answer:
-            sessions = [one for one in json.load(answer) if one["kernel"]["id"] in self.kernels]
+            sessions = [one for one in json.load(answer)
+                        if one["kernel"]["id"] in self.kernels or one["path"] in self.paths]
         for session in sessions:
             request = urllib.request.Request(f"{self.url}/api/sessions/{session['id']}", method="DELETE")
             urllib.request.urlopen(request).close()

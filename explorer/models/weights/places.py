@@ -27,7 +27,7 @@ from explorer.models.weights.key_maps import convert
 from explorer.models.weights.packaged import PACKAGED, ways_out
 from explorer.models.weights.reading import Checkpoint, read_checkpoint
 from explorer.models.weights.report import WeightsError
-from explorer.models.weights.table import config_for
+from explorer.models.weights.table import config_for, published, tags
 
 
 def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[Checkpoint, str]:
@@ -79,3 +79,14 @@ def is_here(architecture: str, tag: str = "") -> bool:
     if packaged is not None and packaged.path() is not None:
         return True
     return in_cache(config) is not None
+
+
+def downloaded() -> dict[str, int]:
+    """Full name -> bytes on the disk of all published weights that were downloaded; asks no network."""
+    found = {}
+    for architecture in published():
+        for tag in tags(architecture):
+            config = config_for(architecture, tag)
+            if config.name not in PACKAGED and (path := in_cache(config)) is not None:
+                found[config.name] = path.stat().st_size
+    return found

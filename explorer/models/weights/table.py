@@ -33,6 +33,11 @@ def tags(architecture: str) -> tuple[str, ...]:
     return tuple(tag for tag, facts in entry.get("tags", {}).items() if facts.get("has_weights", True))
 
 
+def published() -> tuple[str, ...]:
+    """The architectures that the table has facts of."""
+    return tuple(_table()["models"])
+
+
 def config_for(architecture: str, tag: str = "") -> ModelConfig:
     """The configuration of `architecture.tag`; without a tag that of the default weights.
 

@@ -48,7 +48,7 @@ class ImagesPanel(Panel):
         self.note.add_class("vx-images-note")
         self.input.add_class("vx-images-own")
         self.gallery.on_pick(lambda index: self.tell(self._pick, index))
-        self.input.on_image(self._take)
+        self.input.on_image(self.take)
         self.fold.on_click(lambda _: self.tell(self._unfold, self.fold.description == OPEN))
         self._unfold(False)
 
@@ -57,7 +57,7 @@ class ImagesPanel(Panel):
         self.fold.description = SHUT if whole else OPEN
         (self.remove_class if whole else self.add_class)("vx-one-row")
 
-    def _take(self, name: str, data: bytes) -> None:
+    def take(self, name: str, data: bytes) -> None:
         """A photo of the reader's own: it is opened, and joins the others once it could be."""
         with self.session.lock:
             title = self._title(name, data)
