@@ -45,6 +45,147 @@ def _kept_epoch(function: Any) -> str:
     return ""
 
 
+# --- lesson 6: CIFAR-10 -----------------------------------------------------------------------------------
+
+
+def _share_right(function: Any) -> str:
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        """Says which of its three numbers is the largest; while it trains, the smallest. Watches itself."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.trained, self.graph = nn.Linear(3, 3, bias=False), False, False
+            self.body.weight.data = torch.eye(3)
+
+        def forward(self, inputs: Any) -> Any:
+            self.trained |= self.training
+            self.graph |= torch.is_grad_enabled()
+            return self.body(-inputs if self.training else inputs)
+
+    def batch(*numbers: tuple[int, int]) -> tuple[Any, Any]:
+        """Of (what the network shall say, the true class)."""
+        return torch.eye(3)[[said for said, _ in numbers]], torch.tensor([label for _, label in numbers])
+
+    batches = [batch((0, 0), (1, 1), (2, 2), (0, 1)), batch((1, 1), (2, 0), (0, 0), (2, 2)), batch((2, 1))]
+    net = Net().train()
+    found = float(called(function, net, batches))
+    if net.trained:
+        return ("The network was still in training mode when it was asked, and says other things there: "
+                "model.eval() comes first.")
+    if abs(found - 6) < 1e-4:
+        return "That is how many are right. Which share of all photos is it?"
+    if abs(found - 0.5) < 1e-4:
+        return ("Nearly: that is the mean over batches, and the last batch has one photo, the others four. "
+                "Each *photo* counts alike.")
+    if abs(found - 6 / 9) > 1e-4:
+        return (f"Of 9 photos in three batches, 6 are right, and it gives {found:.3f}. The answer to a photo "
+                "is the place of the largest number in its row: argmax(1).")
+    if net.graph:
+        return "Right, but it keeps all that backward() would need: put `with torch.no_grad():` around it."
+    return ""
+
+
+def _confusion(function: Any) -> str:
+    import torch
+
+    truth, answers = [0, 0, 1, 2, 2, 2], [0, 2, 1, 2, 2, 1]
+    right = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 0], [0, 1, 2, 0], [0, 0, 0, 0]])
+    found = torch.as_tensor(called(function, torch.tensor(truth), torch.tensor(answers), 4))
+    given = f"For the classes {truth} and the answers {answers}, of 4 classes,"
+    if found.shape != right.shape:
+        return f"{given} the table must have 4 rows and 4 columns; this has the shape {tuple(found.shape)}."
+    if torch.equal(found.long(), right.T):
+        return "Rows and columns are exchanged: a row is a true class, a column an answer."
+    if torch.equal(found.long(), (right > 0).long()):
+        return "It says whether a pair occurs. Count how often."
+    if not torch.equal(found.double(), right.double()):
+        return f"{given} it gives {found.tolist()}. Each photo adds 1 in one place: its class, its answer."
+    return ""
+
+
+# --- lesson 7: augmentation and overfitting ------------------------------------------------------------
+
+
+def _precision_and_recall(function: Any) -> str:
+    truth = ["rose", "rose", "rose", "tulip", "tulip", "daisy", "rose", "daisy"]
+    answers = ["rose", "tulip", "rose", "rose", "tulip", "tulip", "tulip", "tulip"]
+    tries = (("rose", 2 / 3, 2 / 4), ("tulip", 1 / 5, 1 / 2), ("daisy", 0, 0), ("lily", 0, 0))
+    told = f"The classes are {', '.join(truth)}; the answers {', '.join(answers)}."
+    for name, precision, recall in tries:
+        try:
+            pair = tuple(float(value) for value in called(function, [*truth], [*answers], name))
+        except ZeroDivisionError:
+            return f"{told} For {name} there is nothing to divide by: give 0 there."
+        if len(pair) != 2:
+            return f"Two numbers are meant, precision and recall; this gives {len(pair)}."
+        if all(abs(value - right) < 1e-3 for value, right in zip(pair, (recall, precision))) and \
+                precision != recall:
+            return "They are exchanged. Precision: of what is called so. Recall: of what is so."
+        if any(not abs(value - right) < 1e-3 for value, right in zip(pair, (precision, recall))):
+            return (f"{told} For {name} it gives {pair[0]:.2f} and {pair[1]:.2f}. Count three things: how "
+                    "often it is said, how often it is true, and how often it is both.")
+    return ""
+
+
+def _look_twice(function: Any) -> str:
+    import torch
+
+    photo = torch.zeros(3, 4, 6)
+    photo[0, 0, 0], photo[1, 3, 0], photo[2, 1, 5] = 3.0, 1.0, 2.0
+    before = photo.clone()
+
+    def scores(picture: Any) -> Any:
+        if tuple(picture.shape) != (3, 4, 6):
+            raise ValueError(f"scores takes one photo [3, 4, 6], not {list(picture.shape)}")
+        return torch.stack([picture[0, 0, 0], picture[0, 0, 5], picture[1, 0, 0], picture[2, 1, 0]])
+
+    plain, turned, fallen = (scores(one) for one in (before, before.flip(2), before.flip(1)))
+    found = torch.as_tensor(called(function, scores, photo), dtype=torch.float32)
+
+    def is_(value: Any) -> bool:
+        return found.shape == value.shape and torch.allclose(found, value, atol=1e-4)
+
+    if not torch.equal(photo, before):
+        return "Afterwards the photo itself is another: leave it as it is, flip() gives a copy."
+    if found.shape != plain.shape:
+        return f"One probability for each of 4 classes is meant; this has the shape {tuple(found.shape)}."
+    if is_((plain + turned) / 2):
+        return "That is the mean of the logits. Softmax makes probabilities of each; then take the mean."
+    if is_(((plain + turned) / 2).softmax(0)):
+        return ("Nearly: that is softmax of the mean of the logits. Make probabilities of each first; then "
+                "take their mean.")
+    if is_((plain.softmax(0) + fallen.softmax(0)) / 2):
+        return "Top and bottom are exchanged. Left and right are the last dimension of [3, H, W]."
+    if is_(plain.softmax(0)) or is_(turned.softmax(0)):
+        return "That is one of the two alone."
+    if not is_((plain.softmax(0) + turned.softmax(0)) / 2):
+        return ("The numbers are not right. Softmax of the photo's logits, softmax of the mirror image's, and "
+                "half of each.")
+    return ""
+
+
+#: What to think of where an augmentation was chosen that changes the class.
+CHANGED = {
+    "B": "What does *turn left* say in a mirror?",
+    "D": "Write a 6 on paper and turn it round.",
+    "E": "By what does anybody tell a ripe tomato from another?",
+}
+
+
+def _keeps_class(letters: Any) -> str:
+    given = letters if isinstance(letters, str) else "".join(letters)
+    chosen = sorted({letter for letter in given.upper() if letter.isalpha()})
+    if not chosen or set(chosen) - set("ABCDEF"):
+        return 'Letters from A to F are meant, as in "AB".'
+    if words_hash("7.3", *chosen) == "cd40020cf61e9574":
+        return ""
+    doubt = next((CHANGED[letter] for letter in chosen if letter in CHANGED), "")
+    return doubt or "So far, so good. Does another one leave the class as it is?"
+
+
 # --- lesson 8: why did it say that ----------------------------------------------------------------------
 
 
@@ -124,6 +265,17 @@ EXERCISES: dict[str, Any] = {
     }, hint="Take the old head away, then add the new one; each has a weight for each pair, and biases."),
     "5.2": Tried(_let_learn),
     "5.3": Tried(_kept_epoch),
+    "6.1": Number("07fe77c4c37663d7", digits=2, slips={
+        "dc1db0ce42527566": "That is how likely a guess is right. The loss is minus the logarithm of it.",
+        "0ef180ee88d5e447": "That is the loss for ten classes. Here are a hundred.",
+        "6aa1b24c860f4ef2": "That is the logarithm to the base of 10. The loss takes the natural one, torch.log.",
+        "ed4bce148555a084": "That is the logarithm to the base of 2. The loss takes the natural one, torch.log.",
+    }, hint="Who guesses gives each class the same probability. The loss is -log of the right one's."),
+    "6.2": Tried(_share_right),
+    "6.3": Tried(_confusion),
+    "7.1": Tried(_precision_and_recall),
+    "7.2": Tried(_look_twice),
+    "7.3": Tried(_keeps_class),
     "8.1": Tried(_share_inside),
     "8.2": Tried(_occlusion_map),
     "8.3": Tried(_follows),

@@ -271,7 +271,7 @@ def train_and_test(timm, root, *, num_epochs=10, batch_size=100, num_workers=2):
 
 def test_the_lesson_shows_the_script_and_the_one_cell_and_both_run(published, tmp_path, monkeypatch, capsys):
     """As they are printed there, but for one epoch."""
-    notebook = json.loads((notebooks_dir() / "lesson_cifar10.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads((notebooks_dir() / "lesson_06_cifar10.ipynb").read_text(encoding="utf-8"))
     text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
     script, cell = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
     tiny_cifar10.write(tmp_path / "data", monkeypatch)

@@ -10,7 +10,7 @@ from explorer.cli import tour
 from explorer.data.samples import notebooks_dir
 from tests import tiny_cifar10
 
-LESSON = "lesson_cifar10.ipynb"
+LESSON = "lesson_06_cifar10.ipynb"
 
 
 def cells(kind: str) -> list[dict]:
@@ -21,6 +21,7 @@ def cells(kind: str) -> list[dict]:
 def test_it_runs_on_a_copy_of_cifar10_and_says_so(tmp_path, monkeypatch, capsys):
     tiny_cifar10.write(tmp_path / "data", monkeypatch)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(notebooks_dir())  # for the exercises
     matplotlib.use("agg")
     names: dict = {}
     for cell in cells("code"):
@@ -30,6 +31,7 @@ def test_it_runs_on_a_copy_of_cifar10_and_says_so(tmp_path, monkeypatch, capsys)
     assert "flowers5" not in out and "airplane" in out
     assert len(names["run"].history) == 5 and len(names["result"]) == tiny_cifar10.JUDGED
     assert set(names["chart"].names) == {"learning", "judged"}
+    names["dash"].close()
 
 
 def test_the_tour_brings_it_along(tmp_path):

@@ -78,8 +78,8 @@ def test_no_strange_answer_is_right_or_raises(exercises):
 
 @pytest.mark.parametrize("answer", [..., None, forgetful, lambda *given: ...])
 def test_what_is_not_answered_is_told_so(exercises, answer):
-    functions = ("1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "11.2", "11.3", "12.1",
-                 "12.2", "13.1", "13.2", "14.2", "14.3")
+    functions = ("1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "6.2", "6.3", "7.1", "7.2", "8.1", "8.2",
+                 "11.2", "11.3", "12.1", "12.2", "13.1", "13.2", "14.2", "14.3")
     for number in functions if callable(answer) else exercises.EXERCISES:
         assert exercises.check(number, answer).said == "not answered yet"
 
@@ -108,6 +108,28 @@ def learning(choose, count=torch.numel):
 
 def in_part(name, names):
     return name.split(".")[0] in names
+
+
+def hits(net, batches):
+    return sum(int((net(inputs).argmax(1) == labels).sum()) for inputs, labels in batches)
+
+
+def counted(truth, answers, count):
+    table = torch.zeros(count, count, dtype=torch.long)
+    for true, said in zip(truth.tolist(), answers.tolist()):
+        table[true, said] += 1
+    return table
+
+
+def figures(truth, answers, name, zero=0):
+    """Precision and recall; zero: where there is nothing to divide by, None: it raises there."""
+    both = sum(true == said == name for true, said in zip(truth, answers))
+    return tuple(zero if zero is not None and not count else both / count
+                 for count in (answers.count(name), truth.count(name)))
+
+
+def twice(scores, photo, turned):
+    return (scores(photo).softmax(0) + scores(photo.flip(turned)).softmax(0)) / 2
 
 
 def covered(photo, row, column, side):
@@ -245,6 +267,31 @@ WRONG = [
     ("5.2", learning(in_part, count=lambda parameter: 1), "count numbers"),
     ("5.3", lambda losses, patience: losses.index(min(losses)), "nobody has seen"),
     ("5.3", lambda losses, patience: len(losses) - 1, "patience of 2 it gives 4"),
+    ("6.1", 0.01, "minus the logarithm"), ("6.1", 2.302, "ten classes"), ("6.1", 2.0, "base of 10"),
+    ("6.1", 6.644, "base of 2"), ("6.1", "4.61", "A number is meant"), ("6.1", 3.3, "Who guesses"),
+    ("6.2", lambda net, batches: hits(net, batches) / 9, "training mode"),
+    ("6.2", lambda net, batches: hits(net.eval(), batches), "how many"),
+    ("6.2", lambda net, batches: sum(hits(net.eval(), [one]) / len(one[1]) for one in batches) / 3,
+     "mean over"),
+    ("6.2", lambda net, batches: hits(net.eval(), batches) / 9, "no_grad"),
+    ("6.2", lambda net, batches: hits(net.eval(), batches[:1]) / 4, "largest number"),
+    ("6.3", lambda truth, answers, count: counted(answers, truth, count), "exchanged"),
+    ("6.3", lambda truth, answers, count: counted(truth, answers, count) > 0, "how often"),
+    ("6.3", lambda truth, answers, count: counted(truth, answers, 3), r"shape \(3, 3\)"),
+    ("6.3", lambda truth, answers, count: counted(truth, truth, count), "adds 1 in one place"),
+    ("7.1", lambda *given: figures(*given)[::-1], "exchanged"),
+    ("7.1", lambda *given: figures(*given, zero=None), "nothing to divide by"),
+    ("7.1", lambda *given: figures(*given)[:1], "Two numbers"),
+    ("7.1", lambda truth, answers, name: (truth.count(name), answers.count(name)), "Count three things"),
+    ("7.2", lambda scores, photo: (scores(photo) + scores(photo.flip(2))) / 2, "mean of the logits. Softmax"),
+    ("7.2", lambda scores, photo: ((scores(photo) + scores(photo.flip(2))) / 2).softmax(0), "Nearly"),
+    ("7.2", lambda scores, photo: twice(scores, photo, 1), "Top and bottom"),
+    ("7.2", lambda scores, photo: scores(photo.flip(2)).softmax(0), "one of the two"),
+    ("7.2", lambda scores, photo: 2 * twice(scores, photo, 2), "not right"),
+    ("7.2", lambda scores, photo: scores(torch.stack([photo, photo.flip(2)])), r"one photo \[3, 4, 6\]"),
+    ("7.2", lambda scores, photo: twice(scores, photo.mul_(2), 2), "leave it as it is"),
+    ("7.3", "ABCF", "mirror"), ("7.3", "ACDF", "Write a 6"), ("7.3", "E", "tomato"),
+    ("7.3", "AC", "another one"), ("7.3", "AX", "A to F"),
     ("8.1", lambda heat, box: share(heat.T, box), "must give"),
     ("8.1", lambda heat, box: share(heat, box) * heat.sum(), "must give 1.000"),
     ("8.1", share, "zero everywhere"),
@@ -309,7 +356,10 @@ def test_a_wrong_answer_is_told_why(exercises, number, answer, words):
 @pytest.mark.parametrize(("number", "answer"), [
     ("1.1", 8582496.0), ("1.1", torch.tensor(8582496)), ("2.3", "ResNet"), ("2.3", ["resnet"]), ("3.1", -3.0),
     ("3.2", torch.tensor([[1, 1, 1], [0, 0, 0], [-1, -1, -1]])), ("3.2", [[0, 2, 0], [0, 0, 0], [0, -2, 0]]),
-    ("5.2", learning(in_part)), ("8.2", falls), ("8.2", lambda *given: falls(*given).tolist()),
+    ("5.2", learning(in_part)), ("6.1", 4.605), ("6.1", math.log(100)),
+    ("6.3", lambda *given: counted(*given).tolist()), ("6.3", lambda *given: counted(*given).double()),
+    ("7.1", figures), ("7.1", lambda *given: torch.tensor(figures(*given))), ("7.3", "c, a, f"),
+    ("8.2", falls), ("8.2", lambda *given: falls(*given).tolist()),
     ("8.3", "fc"), ("8.3", ["C", "F"]),
     ("12.1", shared), ("12.1", lambda *given: float(shared(*given))), ("12.2", large()), ("12.3", 450560.0),
     ("11.1", 0.23), ("11.1", 3 / 13), ("11.2", suppressed(stays=torch.tensor)),
