@@ -264,18 +264,22 @@ class Dashboard(W.VBox):
 
     def _lay_out(self) -> None:
         """The whole dashboard, or basic mode where that was asked for or the page can load no more."""
-        on = self._wants_basic or self.views.missing
-        if on and self.basic is None:
-            back = partial(self.show_basic, False)
-            self.basic = BasicPanel(self.session, take=self.images.take, back=back)
-            self.basic.show_second(self.second and self.second.session)
-        if on:
-            self.basic.say(missing=self.views.missing)
-        shown = (self.whole[0], self.working, self.message, self.note, self.basic) if on else self.whole
+        shown = self.whole
+        if self._wants_basic or self.views.missing:
+            basic = self._basic_panel()
+            basic.say(missing=self.views.missing)
+            shown = (self.whole[0], self.working, self.message, self.note, basic)
         if shown != self.children:
             self.children = shown
         self._show_error()
         self._open_tab()
+
+    def _basic_panel(self) -> BasicPanel:
+        if self.basic is None:
+            back = partial(self.show_basic, False)
+            self.basic = BasicPanel(self.session, take=self.images.take, back=back)
+            self.basic.show_second(self.second and self.second.session)
+        return self.basic
 
     @property
     def _in_basic(self) -> bool:
