@@ -537,7 +537,11 @@ def test_a_head_that_was_exchanged_inside_a_wrapped_net_is_noticed():
     assert {one.label for one in seen.predictions} == {"class 0", "class 1", "class 2", "class 3"}
 
 
-@pytest.mark.parametrize("ask", [wrap, explorer.Dashboard, lambda net: explorer.look(net, np.zeros((8, 8, 3)))])
+def look_at_black(net):
+    return explorer.look(net, np.zeros((8, 8, 3)))
+
+
+@pytest.mark.parametrize("ask", [wrap, explorer.Dashboard, look_at_black])
 def test_a_class_in_place_of_a_network_is_told_how_to_make_one(ask):
-    with pytest.raises(TypeError, match=r"not the class TinyTransformer: make a network of it, TinyTransformer\("):
+    with pytest.raises(TypeError, match="the class TinyTransformer: make a network of it"):
         ask(TinyTransformer)

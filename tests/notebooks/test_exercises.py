@@ -327,7 +327,7 @@ WRONG = [
     ("13.2", lambda seconds, batch, warm_up: 1 / median(seconds[warm_up:]), "whole batch"),
     ("13.2", lambda seconds, batch, warm_up: batch / median(seconds), "warm up"),
     ("13.2", lambda seconds, batch, warm_up: batch / mean(seconds[warm_up:]), "disturbed"),
-    ("13.2", lambda seconds, batch, warm_up: batch / seconds[warm_up:][len(seconds[warm_up:]) // 2], "sorted"),
+    ("13.2", lambda seconds, batch, warm_up: batch / seconds[(warm_up + len(seconds)) // 2], "sorted"),
     ("13.3", 0.038, "one side"), ("13.3", 0.0801, "chi-squared"), ("13.3", 0.694, "both are right"),
     ("13.3", 0.5, "A alone"),
     ("14.1", 18432, "norm behind it"), ("14.1", 9280, "one of the two"), ("14.1", 18688, "Running averages"),
@@ -341,8 +341,8 @@ WRONG = [
      "go around"),
     ("14.2", lambda before, after, stride: Block(before, before, 1), "makes"),
     ("14.3", lambda side, strides, channels: side * side * channels, "8 x 8"),
-    ("14.3", lambda side, strides, channels: flat(side, strides, channels, lambda a, b: a // b), "rounded up"),
-    ("14.3", lambda side, strides, channels: flat(side, strides, channels, lambda a, b: a / b), "whole number"),
+    ("14.3", lambda *given: flat(*given, lambda a, b: a // b), "rounded up"),
+    ("14.3", lambda *given: flat(*given, lambda a, b: a / b), "whole number"),
     ("9.9", 1, "no such exercise"), (1, 1, "no such exercise"),
 ]
 
