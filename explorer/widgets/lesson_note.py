@@ -76,13 +76,13 @@ class LessonNote(W.Box):
 
     def html(self) -> str:
         """The sentences, for where no widget is; "" while there is no lesson."""
-        if self.lesson is None:
+        if (lesson := self.lesson) is None:
             return ""
         session = self.dash.session
-        see = self.lesson.see if self._as_set() else self.lesson.elsewhere
-        if self.lesson.whole and session.model is not None and not self._waits and not crops(session.model):
+        see = lesson.see if self._as_set(lesson) else lesson.elsewhere
+        if lesson.whole and session.model is not None and not self._waits and not crops(session.model):
             see = NO_CROP.format(model=session.model_name)
-        return (f"<p><b>{escape(self.lesson.name.capitalize())}.</b> {escape(self.lesson.do)}</p>"
+        return (f"<p><b>{escape(lesson.name.capitalize())}.</b> {escape(lesson.do)}</p>"
                 f"<p><b>What to see.</b> {escape(see)}</p>")
 
     # --- following the reader and the session ---
@@ -111,14 +111,14 @@ class LessonNote(W.Box):
             if lesson.whole and crops(session.model):
                 session.beside = whole_photo(session.model)
             self._set(lesson)
-        elif self._waits and not self._wanted():
+        elif self._waits and not self._wanted(lesson):
             self._waits, self._before = False, None
         self._say()
 
-    def _wanted(self) -> bool:
+    def _wanted(self, lesson: Lesson) -> bool:
         """Whether nobody has asked for another photo or model since the lesson began."""
         session = self.dash.session
-        photo = self._source is None or session.photo_asked_for == self.lesson.photo
+        photo = self._source is None or session.photo_asked_for == lesson.photo
         return photo and session.model_asked_for == self._model
 
     def _there(self) -> bool:
@@ -127,12 +127,11 @@ class LessonNote(W.Box):
         opened = session.model_source == self._model and session.model is not self._before
         return photo and (opened or session.model is self._model)
 
-    def _as_set(self) -> bool:
+    def _as_set(self, lesson: Lesson) -> bool:
         """Whether the photo and the models are those that the lesson's own sentence is about."""
-        session, lesson = self.dash.session, self.lesson
         if self._source is None or self._model != lesson.models[0]:
             return False
-        return (self._waits or self._there()) and lesson.models[1:] in ((), (session.beside,))
+        return (self._waits or self._there()) and lesson.models[1:] in ((), (self.dash.session.beside,))
 
     def _set(self, lesson: Lesson) -> None:
         session, own = self.dash.session, self._source is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from ipywidgets.widgets import widget as registry
 
@@ -242,6 +244,15 @@ def test_who_chooses_another_photo_before_the_lesson_is_there_is_left_alone(open
     dash.session.open_image(PHOTOS[20].path, PHOTOS[20].title)
     dash.wait()
     assert dash.session.image_name == "Space shuttle" and not dash.explain.what_if.built
+
+
+def test_a_look_that_was_under_way_is_not_taken_for_the_lessons(opened):
+    dash = opened(images=[PHOTOS[0]])
+    with dash.session.lock:  # the lesson's own look can't come in between
+        dash.lesson = "fool it"
+        dash.session._publish(look=copy.copy(dash.session.look))
+        assert not dash.explain.what_if.built
+    assert ready(dash).explain.what_if.fgsm.epsilon.value == 1 / 255
 
 
 def test_closing_a_lesson_takes_its_sentences_away_and_nothing_else(opened):
