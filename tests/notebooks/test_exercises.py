@@ -77,7 +77,7 @@ def test_no_strange_answer_is_right_or_raises(exercises):
 
 @pytest.mark.parametrize("answer", [..., None, forgetful, lambda *given: ...])
 def test_what_is_not_answered_is_told_so(exercises, answer):
-    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2"
+    functions = "1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "8.1", "8.2", "9.2", "9.3"
     for number in functions if callable(answer) else exercises.EXERCISES:
         assert exercises.check(number, answer).said == "not answered yet"
 
@@ -125,6 +125,15 @@ def share(heat, box):
     return heat[top:bottom, left:right].sum() / heat.sum()
 
 
+def rolled(layers, stays=0.5, mixes=None, product=torch.matmul):
+    mixes = 1 - stays if mixes is None else mixes
+    parts = [mixes * layer.mean(0) + stays * torch.eye(layer.shape[-1]) for layer in layers]
+    flow = parts[0]
+    for part in parts[1:]:
+        flow = product(part, flow)
+    return flow
+
+
 WRONG = [
     ("1.1", 268203, "a batch has 32"), ("1.1", 8582495, "Photos times colours"),
     ("1.1", "8582496", "A number is meant"),
@@ -164,6 +173,20 @@ WRONG = [
     ("8.2", lambda score, photo, side: score(photo[:, :side, :side]), "whole photo"),
     ("8.3", "ACF", "where"), ("8.3", "F", "another one"), ("8.3", "XYZ", "A to F"),
     ("8.3", ["C", "E"], "For which classes"),
+    ("9.1", 331776, "no patch"), ("9.1", 577, "how many tokens"), ("9.1", 576, "how many patches"),
+    ("9.1", 5, "then the pairs"),
+    ("9.2", lambda q, k, v: (q @ k.T).softmax(1) @ v, "divided"),
+    ("9.2", lambda q, k, v: (q @ k.T / 2).softmax(0) @ v, "wrong way"),
+    ("9.2", lambda q, k, v: (k @ q.T / 2).softmax(1) @ v, "Who asks"),
+    ("9.2", lambda q, k, v: (q @ k.T / 2) @ v, "no shares yet"),
+    ("9.2", lambda q, k, v: (q @ k.T / 2).softmax(1), "those are shares"),
+    ("9.2", lambda q, k, v: v, "not right"), ("9.2", lambda q, k, v: v[0], r"not \(5, 4\)"),
+    ("9.3", lambda layers: rolled(layers[::-1]), "other way round"),
+    ("9.3", lambda layers: rolled(layers, stays=0), "identity is missing"),
+    ("9.3", lambda layers: rolled(layers, stays=1, mixes=1), "Half of the one"),
+    ("9.3", lambda layers: rolled(layers[-1:]), "last block alone"),
+    ("9.3", lambda layers: rolled(layers, product=torch.mul), "product of matrices"),
+    ("9.3", lambda layers: layers[0], r"not \(4, 4\)"), ("9.3", lambda layers: torch.eye(4), "not right"),
     ("9.9", 1, "no such exercise"), (1, 1, "no such exercise"),
 ]
 
@@ -179,6 +202,7 @@ def test_a_wrong_answer_is_told_why(exercises, number, answer, words):
     ("3.2", torch.tensor([[1, 1, 1], [0, 0, 0], [-1, -1, -1]])), ("3.2", [[0, 2, 0], [0, 0, 0], [0, -2, 0]]),
     ("5.2", learning(in_part)), ("8.2", falls), ("8.2", lambda *given: falls(*given).tolist()),
     ("8.3", "fc"), ("8.3", ["C", "F"]),
+    ("9.2", lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v)), ("9.3", rolled),
 ])
 def test_a_right_answer_may_be_written_in_more_than_one_way(exercises, number, answer):
     assert exercises.check(number, answer)
