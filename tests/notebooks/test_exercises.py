@@ -79,7 +79,7 @@ def test_no_strange_answer_is_right_or_raises(exercises):
 @pytest.mark.parametrize("answer", [..., None, forgetful, lambda *given: ...])
 def test_what_is_not_answered_is_told_so(exercises, answer):
     functions = ("1.2", "2.2", "3.3", "4.1", "4.3", "5.2", "5.3", "6.2", "6.3", "7.1", "7.2", "8.1", "8.2",
-                 "11.2", "11.3", "12.1", "12.2", "13.1", "13.2", "14.2", "14.3")
+                 "9.2", "9.3", "11.2", "11.3", "12.1", "12.2", "13.1", "13.2", "14.2", "14.3")
     for number in functions if callable(answer) else exercises.EXERCISES:
         assert exercises.check(number, answer).said == "not answered yet"
 
@@ -238,6 +238,15 @@ def flat(side, strides, channels, divided):
     return side * side * channels
 
 
+def rolled(layers, stays=0.5, mixes=None, product=torch.matmul):
+    mixes = 1 - stays if mixes is None else mixes
+    parts = [mixes * layer.mean(0) + stays * torch.eye(layer.shape[-1]) for layer in layers]
+    flow = parts[0]
+    for part in parts[1:]:
+        flow = product(part, flow)
+    return flow
+
+
 WRONG = [
     ("1.1", 268203, "a batch has 32"), ("1.1", 8582495, "Photos times colours"),
     ("1.1", "8582496", "A number is meant"),
@@ -343,6 +352,20 @@ WRONG = [
     ("14.3", lambda side, strides, channels: side * side * channels, "8 x 8"),
     ("14.3", lambda *given: flat(*given, lambda a, b: a // b), "rounded up"),
     ("14.3", lambda *given: flat(*given, lambda a, b: a / b), "whole number"),
+    ("9.1", 331776, "no patch"), ("9.1", 577, "how many tokens"), ("9.1", 576, "how many patches"),
+    ("9.1", 5, "then the pairs"),
+    ("9.2", lambda q, k, v: (q @ k.T).softmax(1) @ v, "divided"),
+    ("9.2", lambda q, k, v: (q @ k.T / 2).softmax(0) @ v, "wrong way"),
+    ("9.2", lambda q, k, v: (k @ q.T / 2).softmax(1) @ v, "Who asks"),
+    ("9.2", lambda q, k, v: (q @ k.T / 2) @ v, "no shares yet"),
+    ("9.2", lambda q, k, v: (q @ k.T / 2).softmax(1), "those are shares"),
+    ("9.2", lambda q, k, v: v, "not right"), ("9.2", lambda q, k, v: v[0], r"not \(5, 4\)"),
+    ("9.3", lambda layers: rolled(layers[::-1]), "other way round"),
+    ("9.3", lambda layers: rolled(layers, stays=0), "identity is missing"),
+    ("9.3", lambda layers: rolled(layers, stays=1, mixes=1), "Half of the one"),
+    ("9.3", lambda layers: rolled(layers[-1:]), "last block alone"),
+    ("9.3", lambda layers: rolled(layers, product=torch.mul), "product of matrices"),
+    ("9.3", lambda layers: layers[0], r"not \(4, 4\)"), ("9.3", lambda layers: torch.eye(4), "not right"),
     ("9.9", 1, "no such exercise"), (1, 1, "no such exercise"),
 ]
 
@@ -364,6 +387,7 @@ def test_a_wrong_answer_is_told_why(exercises, number, answer, words):
     ("12.1", shared), ("12.1", lambda *given: float(shared(*given))), ("12.2", large()), ("12.3", 450560.0),
     ("11.1", 0.23), ("11.1", 3 / 13), ("11.2", suppressed(stays=torch.tensor)),
     ("11.3", mean_precision), ("11.3", lambda *given: torch.tensor(mean_precision(*given))),
+    ("9.2", lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v)), ("9.3", rolled),
 ])
 def test_a_right_answer_may_be_written_in_more_than_one_way(exercises, number, answer):
     assert exercises.check(number, answer)
