@@ -37,7 +37,7 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
                     "has a kernel and a folder for what is trained and collected, which go when the page is "
                     "closed. No code can be sent to a kernel, but a visitor can do in the dashboard what you "
                     "can: name folders of this computer for its tabs to read, and places to write to. Give "
-                    "the address to those whom you trust with that. Nothing is asked of the internet.")
+                    "the address to those whom you trust with that. The pages load from this computer alone.")
     add = app.add_argument
     add("--photos", type=typed_path, metavar="FOLDER", help="photos to choose from (default: explorer's own)")
     add("--model", default=DEFAULT_MODEL, metavar="NAME",

@@ -138,4 +138,5 @@ def _app(notebook: Path, token: str, visitors: int, idle: int, debug: bool) -> A
         page.multi_kernel_manager_class = Kernels
     kernels.cull_idle_timeout, kernels.cull_interval = 60 * idle, min(60, 30 * idle)
     kernels.cull_connected = True  # a forgotten tab takes a place
+    app.config.KernelRestarter.restart_limit = 0  # another kernel would not know the page's dashboard
     return app
