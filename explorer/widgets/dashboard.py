@@ -237,11 +237,11 @@ class Dashboard(W.VBox):
     def _lay_out(self) -> None:
         """The whole dashboard, or basic mode where that was asked for or the page can load no more."""
         on = self._wants_basic or self.views.missing
-        if on and self.basic is None:
-            back = partial(self.show_basic, False)
-            self.basic = BasicPanel(self.session, take=self.images.take, back=back)
-            self.basic.show_second(self.second and self.second.session)
         if on:
+            if self.basic is None:
+                back = partial(self.show_basic, False)
+                self.basic = BasicPanel(self.session, take=self.images.take, back=back)
+                self.basic.show_second(self.second and self.second.session)
             self.basic.say(missing=self.views.missing)
         shown = (self.whole[0], self.working, self.message, self.basic) if on else self.whole
         if shown != self.children:
