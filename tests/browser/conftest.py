@@ -15,6 +15,11 @@ from tests.browser.forking import forked_kernels
 from tests.browser.labdriver import THEMES, Lab
 from tests.browser.server import CHROMIUM_ARGS, find_chromium, serving
 
+# What weak eyes and a screen reader meet, as axe-core finds it (WCAG 2, A and AA).
+RULES = {"runOnly": ["wcag2a", "wcag2aa"], "resultTypes": ["violations", "incomplete"]}
+# What axe can't decide is looked at too, but for these, with the reason.
+OPEN = {"color-contrast": "words over a photo or a map have no one background"}
+
 
 @pytest.fixture
 def expect():
@@ -118,3 +123,18 @@ def one_lab(lab_server, browser):
         with driver.setting(THEMES, "theme", "JupyterLab Light"):  # and so again at the end
             yield driver
         driver.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """(page, a selector) -> what is wrong in there: "rule: where it is: why"."""
+    playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
+    checker = playwright.Axe()
+
+    def wrong(page, inside: str = ".vx-dashboard") -> list[str]:
+        found = checker.run(page, {"include": [[inside]]}, RULES).response
+        unsure = [rule for rule in found["incomplete"] if rule["id"] not in OPEN]
+        return [f"{rule['id']}: {node['html'][:160]}: {node['failureSummary']}"
+                for rule in (*found["violations"], *unsure) for node in rule["nodes"]]
+
+    return wrong

@@ -6,10 +6,6 @@ import pytest
 
 from explorer.widgets.dashboard import TABS
 
-RULES = {"runOnly": ["wcag2a", "wcag2aa"], "resultTypes": ["violations", "incomplete"]}
-# What axe can't decide is looked at too, but for these, with the reason.
-OPEN = {"color-contrast": "words over a photo or a map have no one background"}
-
 # The panels behind the tabs one under the other: axe walks the page twice instead of twice a tab.
 # JupyterLab's body is no pixel tall, and its notebook scrolls: axe takes what such a box would cut off for
 # hidden, and asks nothing of its colours. So nothing around the dashboard cuts anything off.
@@ -25,21 +21,6 @@ _REACHED = """el => [...el.querySelectorAll('a[href], button, input, select, tex
 
 
 _SCHEMES = "el => [...el.querySelectorAll('.vx-part')].map((one) => getComputedStyle(one).colorScheme)"
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """(page, a selector) -> what is wrong in there: "rule: where it is: why"."""
-    playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
-    checker = playwright.Axe()
-
-    def wrong(page, inside: str = ".vx-dashboard") -> list[str]:
-        found = checker.run(page, {"include": [[inside]]}, RULES).response
-        unsure = [rule for rule in found["incomplete"] if rule["id"] not in OPEN]
-        return [f"{rule['id']}: {node['html'][:160]}: {node['failureSummary']}"
-                for rule in (*found["violations"], *unsure) for node in rule["nodes"]]
-
-    return wrong
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from tests.browser.labdriver import sticking_out
 CELL = "import explorer\ndash = explorer.Dashboard()\ndash"
 # shorter than a slow connection needs
 SOON = "from explorer.widgets.panels.basic import noticing\nnoticing.PATIENCE = 1\n"
+# JupyterLab's body is no pixel tall, and axe takes what it cuts off for hidden
+SHOWN = "el => { for (let one = el; one; one = one.parentElement) one.style.overflow = 'visible'; }"
 # Notebook's own, in an empty notebook too
 OF_NOTEBOOK = "Cannot read properties of undefined (reading 'schema')"
 
@@ -38,7 +40,7 @@ def test_notebook_7_shows_the_dashboard_and_asks_nobody_else(lab, expect):
     assert [text for text in page.js_errors if text != OF_NOTEBOOK] == []
 
 
-def test_a_page_without_anywidget_gets_basic_mode_within_seconds_and_looks_at_a_photo_there(lab, expect):
+def test_a_page_without_anywidget_gets_basic_mode_within_seconds_and_looks_at_a_photo_there(lab, expect, axe):
     lab.page.route("**/extensions/anywidget/**", lambda route: route.fulfill(status=404))
     lab.open_cells(SOON + CELL)
     lab.run_all()
@@ -52,5 +54,5 @@ def test_a_page_without_anywidget_gets_basic_mode_within_seconds_and_looks_at_a_
     expect(view.get_by_alt_text("The photo: Espresso")).to_be_visible()
     expect(view.get_by_alt_text("Grad-CAM")).to_be_visible()
     expect(view.get_by_alt_text("blocks.0 of")).to_be_visible()
-    faults = view.locator("img:not([alt]), button:not([title]):empty, .jupyter-widgets-error-widget")
-    expect(faults).to_have_count(0)
+    view.evaluate(SHOWN)
+    assert "\n".join(axe(lab.page)) == ""
