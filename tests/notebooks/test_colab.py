@@ -13,7 +13,7 @@ from explorer import __version__, cli
 from tests.tools.run_notebooks import NOTEBOOKS
 
 README = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
-[CELL] = re.findall(r"### Colab\n.*?```python\n(.+?)```", README, re.DOTALL)
+[CELL] = re.findall(r"### Colab\n.*?```ipython\n(.+?)```", README, re.DOTALL)
 
 
 def test_the_wheel_has_the_name_that_pip_gives_it():
