@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 TOLERANCE = 1e-5  # relative, in float32
-# So many numbers are drawn for a tensor, and a larger one repeats them: a classifier of vgg alone has a hundred
+# So many numbers are drawn for a tensor, and a larger one repeats them: the classifier of vgg has a hundred
 # million. A prime, so that no row of weights and no channel begins where another did.
 DRAWN = 131_071
 
