@@ -164,12 +164,12 @@ class Dashboard(W.VBox):
         self._newcomers = Newcomers(self.session)  # runs that began elsewhere, or will
         if plan is not None:
             self.note.begin(plan, model, beside)
-            return
-        self.session.open_model(model)
-        if self.session.gallery:
-            title, source = first_photo(self.session.gallery)
-            self.session.open_image(source, title)
-        self.session.beside = beside
+        else:
+            self.session.open_model(model)
+            if self.session.gallery:
+                title, source = first_photo(self.session.gallery)
+                self.session.open_image(source, title)
+            self.session.beside = beside
         if basic:
             self.show_basic()
 
@@ -219,9 +219,11 @@ class Dashboard(W.VBox):
 
     def show_basic(self, on: bool = True) -> None:
         """Show basic mode, core ipywidgets and pictures made in Python, in the place of the whole dashboard;
-        or that again (False). Photo, models and runs stay as they are.
+        or that again (False). Photo, models and runs stay as they are. Raises RuntimeError once it is closed.
         """
         with self.session.lock:
+            if self._closed:
+                raise RuntimeError(CLOSED)
             self._wants_basic = on
             if not on:
                 self.views.again()

@@ -303,3 +303,22 @@ def test_closing_leaves_no_widget(net):
     dash.close()
     dash.close()
     assert set(registry._instances) == before
+
+
+def test_a_closed_dashboard_says_so_and_makes_no_basic_mode(net):
+    dash = explorer.Dashboard(net)
+    dash.close()
+    before = set(registry._instances)
+    with pytest.raises(RuntimeError, match="This dashboard is closed"):
+        dash.show_basic()
+    assert set(registry._instances) == before
+
+
+def test_a_lesson_begins_in_basic_mode_where_that_was_asked_for(net):
+    dash = explorer.Dashboard(net, lesson="fool it", basic=True)
+    try:
+        dash.wait()
+        assert dash.basic in dash.children and dash.note in dash.children
+        assert "Fool it." in dash.note.html()
+    finally:
+        dash.close()
