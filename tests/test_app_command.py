@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import os
 import re
@@ -62,6 +63,12 @@ def test_a_host_that_others_reach_is_allowed_with_a_warning(served, capsys):
     assert "Whoever gets this address can use the dashboard" in err and "not encrypted" in err
 
 
+@pytest.mark.parametrize(("host", "said"), [("::", r"\[[\da-f:]*:[\da-f:]*\]"), ("::1", r"\[::1\]"),
+                                          ("localhost", "localhost")])
+def test_what_listens_to_ipv6_alone_is_named_by_an_address_of_it(host, said):
+    assert re.fullmatch(said, app._reached_at(host))
+
+
 def test_the_browser_gets_a_private_file_not_the_token(served, tmp_path, monkeypatch, capsys):
     opened = []
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
@@ -103,6 +110,8 @@ def test_as_many_visitors_as_the_memory_holds_share_the_processors(served, monke
     (["--visitors", "0"], "'0' is not a number from 1 up"),
     (["--idle", "soon"], "'soon' is not a number from 1 up"),
     (["--port", "http"], "'http' is not a port"),
+    (["--host", ""], "--host is empty: leave it out, or give 0.0.0.0."),
+    (["--host", "..", "--port", "9"], "Nothing can be served at '..'"),
     (["--host", "192.0.2.1"], "Nothing can be served at '192.0.2.1'"),
 ])
 def test_what_can_not_be_served_is_one_sentence(words, sentence, served, tmp_path, monkeypatch, capsys):
@@ -211,6 +220,43 @@ def test_those_who_arrive_count_before_their_kernel_is_there():
     assert server.has_room()
     server.arriving = 1
     assert not server.has_room()
+
+
+class Kernels(dict):
+    """By their ids: how many pages are connected to each."""
+
+    def kernel_model(self, kernel):
+        return {"connections": self[kernel]}
+
+    list_kernel_ids = dict.keys
+
+    async def shutdown_kernel(self, kernel):
+        del self[kernel]
+
+
+@pytest.mark.parametrize(("leaves", "waits"), [(True, 0), (False, 300)])
+def test_who_leaves_before_the_page_is_there_gives_the_place_back(leaves, waits, monkeypatch):
+    from explorer.cli.serving import pages
+
+    server, later = settled(visitors=2), []
+    server.kernel_manager = Kernels({"seen": 1})
+    monkeypatch.setattr(pages.tornado.ioloop.IOLoop, "current", lambda: SimpleNamespace(
+        call_later=lambda seconds, call, *given: later.append((seconds, call, given))))
+
+    async def generate(path):
+        server.kernel_manager["new"] = 0
+        yield "<!doctype html>"
+        page._left = leaves
+        yield '<script id="jupyter-config-data">{"kernelId": "new"}</script>'
+
+    page = SimpleNamespace(settings={"voila": server}, xsrf_token="", get_generator=generate, _left=False,
+                           current_user="somebody", write=lambda html: None, flush=lambda: None)
+    asyncio.run(pages.Page.get.__wrapped__(page))
+    [(seconds, call, given)] = later
+    assert (seconds, server.arriving) == (waits, 0)
+    for kernel in (*given, "seen", "gone long ago"):
+        asyncio.run(call(kernel))
+    assert set(server.kernel_manager) == {"seen"}
 
 
 @pytest.mark.parametrize(("given", "right"), [("t" * 24, True), ("t" * 23, False), ("", False), ("ü", False)])

@@ -10,13 +10,16 @@ import re
 from html import escape
 from typing import Any
 
+import tornado.ioloop
 import tornado.web
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.identity import IdentityProvider, User
 from jupyter_server.auth.login import LoginFormHandler
 from voila.tornado.handler import TornadoVoilaHandler
 
+LOADS = 300  # seconds for a page's scripts over a bad network; who has no dashboard then has left
 RETRY = 3  # seconds after which a full house is asked again: who reloads finds the own place taken, too
+_KERNEL = re.compile(r'"kernelId": ?"([\w-]+)"')
 _HOST = re.compile(r"[\w.:\[\]-]+")
 
 
@@ -94,7 +97,15 @@ class Door(Said, LoginFormHandler):
 
 
 class Page(Said, TornadoVoilaHandler):
-    """The dashboard: a kernel of its own for each visitor, as long as there is room for one."""
+    """The dashboard: a kernel of its own for each visitor, as long as there is room for one. Who leaves before
+    the page is there, or reloads it, gives the place back: the page itself can't say so yet.
+    """
+
+    _left = False
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self._left = True
 
     @tornado.web.authenticated
     async def get(self, path: str | None = None) -> None:
@@ -110,12 +121,16 @@ class Page(Said, TornadoVoilaHandler):
             return
         self.xsrf_token  # noqa: B018 (sets its cookie: with it a page that is closed ends its kernel)
         app.arriving += 1
-        arrived = False
+        arrived, kernel = False, None
         try:
             async for html in self.get_generator(path=path):
                 if not arrived:  # the kernel is there, and counted, before the first words
                     arrived, app.arriving = True, app.arriving - 1
-                self.write(html)
-                self.flush()
+                kernel = kernel or _KERNEL.search(html)
+                if not self._left:
+                    self.write(html)
+                    self.flush()
         finally:
             app.arriving -= not arrived
+        if kernel is not None:
+            tornado.ioloop.IOLoop.current().call_later(0 if self._left else LOADS, app.end_unseen, kernel[1])

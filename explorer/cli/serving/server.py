@@ -16,6 +16,7 @@ from typing import Any
 import tornado.httpserver
 import tornado.ioloop
 import tornado.netutil
+import tornado.web
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from voila.app import Voila
 from voila.static_file_handler import AllowListFileHandler
@@ -52,6 +53,13 @@ class App(Voila):
     def has_room(self) -> bool:
         return len(self.kernel_manager.list_kernel_ids()) + self.arriving < self.visitors
 
+    async def end_unseen(self, kernel: str) -> None:
+        """End the kernel of that id, unless a page is connected to it."""
+        kernels = self.kernel_manager
+        if kernel in kernels and not kernels.kernel_model(kernel)["connections"]:
+            with contextlib.suppress(KeyError, tornado.web.HTTPError):  # it has just ended
+                await kernels.shutdown_kernel(kernel)
+
     def load_config_file(self, *_: Any, **__: Any) -> None:
         """None: a setting for other notebooks could open a door here."""
 
@@ -66,7 +74,8 @@ class App(Voila):
 
     def init_handlers(self) -> list[Any]:
         """Voilà's, without its files, and with our page."""
-        handlers = [handler for handler in super().init_handlers() if handler[1] is not AllowListFileHandler]
+        left_out = AllowListFileHandler, self.identity_provider.logout_handler_class  # a token has no log-out
+        handlers = [handler for handler in super().init_handlers() if handler[1] not in left_out]
         return [(route, Page if kind is TornadoVoilaHandler else kind, *more)
                 for route, kind, *more in handlers]
 
