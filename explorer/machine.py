@@ -125,8 +125,8 @@ def _home() -> Iterator[Finding]:
     try:
         Path.home()
     except RuntimeError:
-        yield Finding("home folder", "none is known", "The system knows no home folder of this user: set HOME "
-                                                      "to a folder of yours before Python starts.")
+        advice = "No home folder of this user is known: set HOME to one before Python starts."
+        yield Finding("home folder", "none is known", advice)
 
 
 def _computer() -> Iterator[Finding]:
