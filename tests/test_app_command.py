@@ -222,16 +222,14 @@ def test_those_who_arrive_count_before_their_kernel_is_there():
     assert not server.has_room()
 
 
-class Kernels(dict):
-    """By their ids: how many pages are connected to each."""
+class Kernels(set):
+    """The ids of those that run."""
 
-    def kernel_model(self, kernel):
-        return {"connections": self[kernel]}
-
-    list_kernel_ids = dict.keys
+    def list_kernel_ids(self):
+        return list(self)
 
     async def shutdown_kernel(self, kernel):
-        del self[kernel]
+        self.remove(kernel)
 
 
 @pytest.mark.parametrize(("leaves", "waits"), [(True, 0), (False, 300)])
@@ -239,12 +237,12 @@ def test_who_leaves_before_the_page_is_there_gives_the_place_back(leaves, waits,
     from explorer.cli.serving import pages
 
     server, later = settled(visitors=2), []
-    server.kernel_manager = Kernels({"seen": 1})
+    server.kernel_manager, server.seen = Kernels({"seen"}), {"seen"}
     monkeypatch.setattr(pages.tornado.ioloop.IOLoop, "current", lambda: SimpleNamespace(
         call_later=lambda seconds, call, *given: later.append((seconds, call, given))))
 
     async def generate(path):
-        server.kernel_manager["new"] = 0
+        server.kernel_manager.add("new")
         yield "<!doctype html>"
         page._left = leaves
         yield '<script id="jupyter-config-data">{"kernelId": "new"}</script>'
@@ -256,7 +254,7 @@ def test_who_leaves_before_the_page_is_there_gives_the_place_back(leaves, waits,
     assert (seconds, server.arriving) == (waits, 0)
     for kernel in (*given, "seen", "gone long ago"):
         asyncio.run(call(kernel))
-    assert set(server.kernel_manager) == {"seen"}
+    assert server.kernel_manager == {"seen"}
 
 
 @pytest.mark.parametrize(("given", "right"), [("t" * 24, True), ("t" * 23, False), ("", False), ("ü", False)])

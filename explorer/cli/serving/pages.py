@@ -16,8 +16,9 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.identity import IdentityProvider, User
 from jupyter_server.auth.login import LoginFormHandler
 from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-LOADS = 300  # seconds for a page's scripts over a bad network; who has no dashboard then has left
+LOADS = 300  # seconds for a page's scripts over a bad network; after them it has left
 RETRY = 3  # seconds after which a full house is asked again: who reloads finds the own place taken, too
 _KERNEL = re.compile(r'"kernelId": ?"([\w-]+)"')
 _HOST = re.compile(r"[\w.:\[\]-]+")
@@ -96,9 +97,18 @@ class Door(Said, LoginFormHandler):
         self.redirect(self.base_url)
 
 
+class Channels(VoilaKernelWebsocketHandler):
+    """A page's way to its kernel. That it has come is noted: a bad network may cut it off, and it returns."""
+
+    async def open(self, kernel_id: str) -> None:
+        self.settings["voila"].seen.add(kernel_id)
+        await super().open(kernel_id)
+
+
 class Page(Said, TornadoVoilaHandler):
-    """The dashboard: a kernel of its own for each visitor, as long as there is room for one. Who leaves before
-    the page is there, or reloads it, gives the place back: the page itself can't say so yet.
+    """The dashboard: a kernel of its own for each visitor, as long as there is room for one.
+
+    Who leaves before the page is there, or reloads it, gives the place back: the page can't say so yet.
     """
 
     _left = False
@@ -133,4 +143,5 @@ class Page(Said, TornadoVoilaHandler):
         finally:
             app.arriving -= not arrived
         if kernel is not None:
-            tornado.ioloop.IOLoop.current().call_later(0 if self._left else LOADS, app.end_unseen, kernel[1])
+            seconds = 0 if self._left else LOADS
+            tornado.ioloop.IOLoop.current().call_later(seconds, app.end_unseen, kernel[1])

@@ -21,8 +21,9 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from voila.app import Voila
 from voila.static_file_handler import AllowListFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from explorer.cli.serving.pages import Door, Page, Token
+from explorer.cli.serving.pages import Channels, Door, Page, Token
 from explorer.cli.serving.visitor import write_notebook
 
 LARGEST_MESSAGE = 32 * 10**6  # bytes of one message from a page; its parts send 8 MB at most
@@ -54,11 +55,10 @@ class App(Voila):
         return len(self.kernel_manager.list_kernel_ids()) + self.arriving < self.visitors
 
     async def end_unseen(self, kernel: str) -> None:
-        """End the kernel of that id, unless a page is connected to it."""
-        kernels = self.kernel_manager
-        if kernel in kernels and not kernels.kernel_model(kernel)["connections"]:
+        """End the kernel of that id, unless a page has come to it."""
+        if kernel in self.kernel_manager and kernel not in self.seen:
             with contextlib.suppress(KeyError, tornado.web.HTTPError):  # it has just ended
-                await kernels.shutdown_kernel(kernel)
+                await self.kernel_manager.shutdown_kernel(kernel)
 
     def load_config_file(self, *_: Any, **__: Any) -> None:
         """None: a setting for other notebooks could open a door here."""
@@ -68,16 +68,17 @@ class App(Voila):
         self.template_paths.insert(0, str(Path(__file__).parent / "template"))
 
     def init_settings(self) -> dict[str, Any]:
+        self.seen: set[str] = set()  # kernels to which their page has come
         settings = super().init_settings()
         self.identity_provider.login_handler_class = Door
         return settings
 
     def init_handlers(self) -> list[Any]:
-        """Voilà's, without its files, and with our page."""
+        """Voilà's, without its files, and with our page and its way to the kernel."""
         left_out = AllowListFileHandler, self.identity_provider.logout_handler_class  # a token has no log-out
         handlers = [handler for handler in super().init_handlers() if handler[1] not in left_out]
-        return [(route, Page if kind is TornadoVoilaHandler else kind, *more)
-                for route, kind, *more in handlers]
+        ours = {TornadoVoilaHandler: Page, VoilaKernelWebsocketHandler: Channels}
+        return [(route, ours.get(kind, kind), *more) for route, kind, *more in handlers]
 
     def listen(self) -> None:
         """Serve until Ctrl-C, or until the process is asked to end."""
