@@ -279,6 +279,21 @@ def test_nothing_is_smuggled_into_the_policy_as_a_host():
     assert "script-src *" not in only_this_server("x; script-src *")
 
 
+def test_who_is_asked_to_end_while_the_app_starts_leaves_no_folder(tmp_path, monkeypatch):
+    from explorer.cli.serving import server
+
+    def start(notebook, *_):
+        assert notebook.is_file() and tmp_path in notebook.parents
+        signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
+
+    monkeypatch.setattr(server, "_app", start)
+    monkeypatch.setattr(server.tempfile, "tempdir", str(tmp_path))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        server.serve([], token="", photos=None, model="", visitors=1, idle=1, ready=lambda private: None)
+    assert list(tmp_path.iterdir()) == [] and signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no Ctrl-C to one process")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_ctrl_c_ends_the_app_and_leaves_nothing(name, tmp_path, jupyter_env):

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import tornado.httpserver
 import tornado.ioloop
@@ -111,7 +111,13 @@ def serve(sockets: Sequence[socket.socket], *, token: str, photos: Path | None, 
     """
     private = Path(tempfile.mkdtemp(prefix="vision-explorer-app-"))  # for this user's eyes alone
     kept = {number: signal.getsignal(number) for number in _endings()}
+
+    def end(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
     try:
+        for number in kept:  # until the app can end by itself
+            signal.signal(number, end)
         app = _app(write_notebook(private, photos=photos, model=model), token, visitors, idle, debug)
         app.sockets, app.ready = sockets, lambda: ready(private)
         app.initialize([])
