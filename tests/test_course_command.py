@@ -129,12 +129,10 @@ def test_where_the_present_folder_is_gone_and_no_home_is_known_a_sentence_says_s
     monkeypatch.chdir(here / "gone")
     (here / "gone").rmdir()
 
-    def unknown(self):
-        if self.parts[:1] == ("~",):
-            raise RuntimeError("Could not determine home directory.")
-        return self
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(Path, "expanduser", unknown)
+    monkeypatch.setattr(Path, "home", unknown)
     assert cli.main(["course"]) == 2
     said = capsys.readouterr().err
     assert "no home folder is known" in said and "Name another folder with" in said

@@ -24,10 +24,10 @@ def folder_for(wanted: Path | None, name: str, *, how: str) -> Path:
     how:    the words by which another folder is named
     Raises CommandError where nothing may be written.
     """
-    candidates = [Path(name), Path("~", name)] if wanted is None else [wanted]
-    for folder in candidates:
+    folder = wanted or Path(name)
+    for at_home in (False, True) if wanted is None else (False,):
         try:
-            folder = folder.expanduser()
+            folder = Path.home() / name if at_home else folder
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / f".write-test-{os.getpid()}"
             probe.touch()  # os.access does not know about read-only disks and Windows' permissions
@@ -39,7 +39,7 @@ def folder_for(wanted: Path | None, name: str, *, how: str) -> Path:
             reason = "no home folder is known"
             continue
         return folder.resolve()
-    raise CommandError(f"Can't write in {candidates[-1]} ({reason}). Name another folder with {how}.")
+    raise CommandError(f"Can't write in {folder} ({reason}). Name another folder with {how}.")
 
 
 def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = ()) -> list[str]:
