@@ -86,7 +86,8 @@ def _as_far(about: str, rows: Callable[[], Iterator[Finding]]) -> Iterator[Findi
     try:
         yield from rows()
     except Exception as error:  # it is asked where something is broken, and that may be anything
-        yield Finding(about, f"can't be found out: {sentence_of(error)}")
+        why = sentence_of(error, unexpected="{problem}")
+        yield Finding(about, f"can't be found out: {why}")
 
 
 def _versions() -> Iterator[Finding]:

@@ -127,11 +127,12 @@ def test_what_can_not_be_found_out_is_a_row_and_the_others_follow(monkeypatch):
 
 
 def test_a_user_without_a_home_is_told_to_name_one(monkeypatch):
-    def unknown(self):
+    def unknown(*_):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "expanduser", unknown)
+    for way in ("home", "expanduser"):
+        monkeypatch.setattr(Path, way, unknown)
     found = explorer.doctor()
     assert found["home folder"] == "none is known" and any("set HOME" in advice for advice in found.advice)
     assert found["explorer"] == explorer.__version__ and "processors" in str(found)
