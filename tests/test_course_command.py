@@ -12,6 +12,7 @@ import pytest
 
 from explorer import cli
 from explorer.cli import course
+from explorer.cli.copying import RECORD
 from explorer.data.samples import notebooks_dir
 
 
@@ -99,3 +100,39 @@ def test_the_list_is_a_page_where_its_reader_has_not_chosen_otherwise(monkeypatc
     settings = json.loads((Path(ours) / "labconfig" / "default_setting_overrides.json").read_text())
     viewers = settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]
     assert theirs == "theirs" and viewers == {"markdown": "Markdown Preview"}
+
+
+def test_nothing_is_written_where_a_link_of_the_folder_leads(here, opened, capsys):
+    mine, outside = here / "mine", here / "outside"
+    mine.mkdir()
+    (mine / "README.md").symlink_to(outside)
+    assert cli.main(["course", "mine"]) == 0
+    assert not outside.exists() and "You have changed README.md: it is kept." in capsys.readouterr().out
+    outside.write_text("{}")
+    (mine / RECORD).unlink()
+    (mine / RECORD).symlink_to(outside)
+    assert cli.main(["course", "mine"]) == 2
+    assert outside.read_text() == "{}" and "rename or delete it" in capsys.readouterr().err
+
+
+def test_a_folder_of_a_files_name_is_kept_and_the_rest_comes(here, opened, capsys):
+    (here / "mine" / "README.md").mkdir(parents=True)
+    assert cli.main(["course", "mine"]) == 0
+    assert (here / "mine" / "tour.ipynb").is_file() and (here / "mine" / RECORD).is_file()
+    assert "You have changed README.md: it is kept. The new version is README-" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder that somebody is in")
+def test_where_the_present_folder_is_gone_and_no_home_is_known_a_sentence_says_so(here, opened, monkeypatch,
+                                                                                capsys):
+    (here / "gone").mkdir()
+    monkeypatch.chdir(here / "gone")
+    (here / "gone").rmdir()
+
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    assert cli.main(["course"]) == 2
+    said = capsys.readouterr().err
+    assert "no home folder is known" in said and "Name another folder with" in said

@@ -24,9 +24,10 @@ def folder_for(wanted: Path | None, name: str, *, how: str) -> Path:
     how:    the words by which another folder is named
     Raises CommandError where nothing may be written.
     """
-    candidates = [Path.cwd() / name, Path.home() / name] if wanted is None else [wanted]
-    for folder in candidates:
+    folder = wanted or Path(name)
+    for at_home in (False, True) if wanted is None else (False,):
         try:
+            folder = Path.home() / name if at_home else folder
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / f".write-test-{os.getpid()}"
             probe.touch()  # os.access does not know about read-only disks and Windows' permissions
@@ -34,18 +35,24 @@ def folder_for(wanted: Path | None, name: str, *, how: str) -> Path:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             continue
+        except RuntimeError:  # a container's user, of whom the system knows no home
+            reason = "no home folder is known"
+            continue
         return folder.resolve()
-    raise CommandError(f"Can't write in {candidates[-1]} ({reason}). Name another folder with {how}.")
+    raise CommandError(f"Can't write in {folder} ({reason}). Name another folder with {how}.")
 
 
 def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = ()) -> list[str]:
     """Copy the files of `source` into `folder`; a file that a person has changed is kept.
 
-    Where explorer has a newer version of such a file, it is written beside it under another name.
+    Where explorer has a newer version of such a file, it is written beside it under another name. A link or a
+    folder in the place of a file is of a person's making, too: nothing is written where a link leads.
     without: names of files that stay behind; what is in `folder` under such a name is left alone
     Returns what a person should know about the kept files, as sentences.
     """
     record_file = folder / RECORD
+    if os.path.lexists(record_file) and (record_file.is_symlink() or not record_file.is_file()):
+        raise CommandError(f"'{record_file}' is not a file of explorer's making: rename or delete it.")
     record = _read_record(record_file)  # file -> SHA-256 of the version that was copied
     sentences = []
     for path in sorted(p for p in source.rglob("*") if p.is_file()):
@@ -56,7 +63,8 @@ def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = ())
             continue
         name, shipped, target = relative.as_posix(), _sha256(path), folder / relative
         present = _sha256(target) if target.is_file() else None
-        if present in (None, shipped, record.get(name)):  # not there, or as explorer wrote it
+        own = target.is_symlink() or (present is None and os.path.lexists(target))
+        if present == shipped or (present in (None, record.get(name)) and not own):  # as explorer wrote it
             if present != shipped:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(target, partial(shutil.copyfile, path))
@@ -77,7 +85,7 @@ def _write_beside(path: Path, target: Path, shipped: str) -> Path:
     while True:
         suffix = f"-{__version__}" + (f"-{number}" if number > 1 else "")
         beside = target.with_stem(target.stem + suffix)
-        if not beside.exists():
+        if not os.path.lexists(beside):
             write_whole(beside, lambda new: shutil.copyfile(path, new))
         if beside.is_file() and _sha256(beside) == shipped:
             return beside
