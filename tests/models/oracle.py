@@ -111,14 +111,17 @@ def check_numbers(mine: nn.Module, theirs: nn.Module, size: int | tuple[int, int
 def features_and_logits(model: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """What `forward_features` gives and what the model gives, in one pass: of ours and of timm's.
 
-    A network that does not ask its own `forward_features` is asked for both, one after the other.
+    A network that does not ask its own `forward_features` just once, of that very input, is asked for both,
+    one after the other.
     """
     found: list[torch.Tensor] = []
     own = model.forward_features
 
     def keep(*args, **options) -> torch.Tensor:
-        found.append(own(*args, **options))
-        return found[-1].clone()  # a head may work in place
+        given = own(*args, **options)
+        if len(args) == 1 and args[0] is x and set(options.values()) <= {None}:
+            found.append(given)
+        return given.clone()  # a head may work in place
 
     model.forward_features = keep
     try:
