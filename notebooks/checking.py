@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -39,7 +40,11 @@ class Checked:
 
 
 class NotYet(Exception):
-    """A function gave the three dots, or nothing: it is not written yet."""
+    """A function gave the three dots, or nothing: it is not written yet. Its text may say what is missing."""
+
+
+class NoFunction(Exception):
+    """A function is asked for, and this is something else. Its text says what to give."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +102,26 @@ class Tried:
 
 
 def called(function: Any, *given: Any) -> Any:
-    """What a student's function gives; raises NotYet where that is nothing or the three dots."""
+    """What a student's function gives; raises NotYet where that is nothing or the three dots.
+
+    Raises NoFunction where it is none, mostly what the function gave, in its place.
+    """
+    if not callable(function):
+        raise NoFunction(f"A function is meant: its name, without brackets. This is {_kind(function)}.")
     found = function(*given)
-    if found is None or found is ...:
+    if found is None:
+        raise NotYet("Your function gives nothing back: is there a `return`?")
+    if found is ...:
         raise NotYet
     return found
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, NumPy's and torch's too, as Python's; None for another thing, and for True and False."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def number_hash(exercise: str, number: float, digits: int = 0) -> str:

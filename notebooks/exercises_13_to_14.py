@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checking import Number, Tried, called
+from checking import NoFunction, Number, Tried, called, whole
 
 # --- lesson 13: choosing a backbone ---------------------------------------------------------------------
 
@@ -25,19 +25,23 @@ CANDIDATES = (
 def _on_the_front(function: Any) -> str:
     for rows, right, words in CANDIDATES:
         found = called(function, list(rows))
-        if not isinstance(found, list | tuple) or list(found) != list(right):
+        if not isinstance(found, list | tuple):
+            return f"What is meant is a list of names, and it gives {found!r:.80}."
+        if not all(isinstance(name, str) for name in found):
+            return f"What is meant is a list of names, each the first of its row, and it gives {found!r:.80}."
+        if list(found) != list(right):
             return f"For {rows} it gives {found!r}. {words} What is meant is a list of names."
     return ""
 
 
 #: seconds, photos in a batch, passes to warm up, photos a second
 PASSES = (
-    ([0.5, 0.5, 0.5], 1, 0, 2, "Two passes of half a second, two photos."),
+    ([0.5, 0.5, 0.5], 1, 0, 2, "In a second two such passes fit."),
     ([0.5, 0.5, 0.5], 8, 0, 16, "A pass has a whole batch of photos."),
-    ([9.0, 3.0, 0.5, 0.5, 0.5], 1, 2, 2, "The first passes are to warm up: they don't count."),
+    ([9.0, 3.0, 4.0, 0.5, 0.5], 1, 3, 2, "The first passes are to warm up: they don't count."),
     ([0.4, 0.1, 0.2, 0.5, 0.3], 3, 0, 10, "The median is the middle one of the sorted."),
     ([0.5, 0.5, 7.0, 0.5, 0.5], 1, 0, 2, "One pass was disturbed: that moves a mean, not the median."),
-    ([7.0, 0.1, 0.3], 2, 1, 10, "Of an even number the median is half way between the two in the middle."),
+    ([7.0, 0.1, 0.3], 2, 1, 10, "Divide by the median of the seconds. Of an even number it is half way between the two in the middle."),
 )
 
 
@@ -61,6 +65,8 @@ def _residual(function: Any) -> str:
     import torch
     from torch import nn
 
+    if isinstance(function, nn.Module):  # one can be called, too
+        raise NoFunction("A function is meant: its name, without brackets. This is a network.")
     for before, after, stride, sides, smaller in BLOCKS:
         block = called(function, before, after, stride)
         asked = f"residual({before}, {after}, {stride})"
@@ -107,7 +113,7 @@ FLAT = (
 def _in_features(function: Any) -> str:
     for side, strides, channels, right, words in FLAT:
         found = called(function, side, list(strides), channels)
-        if isinstance(found, bool) or not isinstance(found, int) or found != right:
+        if whole(found) != right:
             return (f"For a side of {side}, strides {strides} and {channels} channels it gives {found!r}. "
                     f"{words} A whole number is meant.")
     return ""

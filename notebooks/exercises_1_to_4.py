@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checking import Number, Tried, Words, called
+from checking import Number, Tried, Words, called, whole
 
 # --- lesson 1: what a model sees ------------------------------------------------------------------------
 
@@ -58,7 +58,7 @@ FIELDS = (
 def _field(function: Any) -> str:
     for layers, side, words in FIELDS:
         found = called(function, list(layers))
-        if not isinstance(found, int) or found != side:
+        if whole(found) != side:
             return f"For {layers} it gives {found!r}. {words}"
     return ""
 
@@ -103,7 +103,7 @@ SIDES = (
 def _side(function: Any) -> str:
     for size, kernel, stride, padding, side, words in SIDES:
         found = called(function, size, kernel, stride, padding)
-        if not isinstance(found, int) or found != side:
+        if whole(found) != side:
             return (f"For size {size}, kernel {kernel}, stride {stride} and padding {padding} it gives "
                     f"{found!r}. {words} A side is a whole number.")
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checking import Number, Tried, called, words_hash
+from checking import Number, Tried, called, whole, words_hash
 
 # --- lesson 5: transfer learning ------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ def _kept_epoch(function: Any) -> str:
              ([0.8], 1, 0, "A single epoch is kept."))
     for losses, patience, right, words in tries:
         found = called(function, list(losses), patience)
-        if isinstance(found, bool) or not isinstance(found, int) or found != right:
+        if whole(found) != right:
             return f"For {losses} and a patience of {patience} it gives {found!r}. {words}"
     return ""
 
@@ -124,6 +124,8 @@ def _precision_and_recall(function: Any) -> str:
         if all(abs(value - right) < 1e-3 for value, right in zip(pair, (recall, precision))) and \
                 precision != recall:
             return "They are exchanged. Precision: of what is called so. Recall: of what is so."
+        if precision and all(abs(value - 100 * right) < 0.6 for value, right in zip(pair, (precision, recall))):
+            return "Nearly: both are meant from 0 to 1, and this is in percent."
         if any(not abs(value - right) < 1e-3 for value, right in zip(pair, (precision, recall))):
             return (f"{told} For {name} it gives {pair[0]:.2f} and {pair[1]:.2f}. Count three things: how "
                     "often it is said, how often it is true, and how often it is both.")
@@ -175,10 +177,18 @@ CHANGED = {
 }
 
 
+def _chosen(letters: Any) -> list[str]:
+    """The letters from A to F that were chosen, in a string or in a list; none where there are others."""
+    parts = letters if isinstance(letters, str | list | tuple | set) else ()
+    if not all(isinstance(part, str) for part in parts):
+        return []
+    chosen = {letter for letter in "".join(parts).upper() if letter.isalpha()}
+    return [] if chosen - set("ABCDEF") else sorted(chosen)
+
+
 def _keeps_class(letters: Any) -> str:
-    given = letters if isinstance(letters, str) else "".join(letters)
-    chosen = sorted({letter for letter in given.upper() if letter.isalpha()})
-    if not chosen or set(chosen) - set("ABCDEF"):
+    chosen = _chosen(letters)
+    if not chosen:
         return 'Letters from A to F are meant, as in "AB".'
     if words_hash("7.3", *chosen) == "cd40020cf61e9574":
         return ""
@@ -244,9 +254,8 @@ DOUBTS = {
 
 
 def _follows(letters: Any) -> str:
-    given = letters if isinstance(letters, str) else "".join(letters)
-    chosen = sorted({letter for letter in given.upper() if letter.isalpha()})
-    if not chosen or set(chosen) - set("ABCDEF"):
+    chosen = _chosen(letters)
+    if not chosen:
         return 'Letters from A to F are meant, as in "AB".'
     if words_hash("8.3", *chosen) == "74d7e2ae71e2dd4c":
         return ""

@@ -49,11 +49,33 @@ def test_a_folder_for_students_comes_without_the_solutions(here, opened):
     assert ours - copied == {"solutions.ipynb"}
 
 
-def test_solutions_that_are_there_already_are_left_alone(here, opened):
+def test_solutions_that_are_there_already_are_left_alone(here, opened, capsys):
     (here / "mine").mkdir()
     (here / "mine" / "solutions.ipynb").write_text("my own")
     assert cli.main(["course", "mine", "--without-solutions"]) == 0
     assert (here / "mine" / "solutions.ipynb").read_text() == "my own"
+    assert "solutions.ipynb is still there from before" in capsys.readouterr().out
+
+
+def test_solutions_that_came_with_the_course_go_where_they_are_to_be_left_out(here, opened, capsys):
+    assert cli.main(["course", "mine"]) == 0
+    assert cli.main(["course", "mine", "--without-solutions"]) == 0
+    assert not (here / "mine" / "solutions.ipynb").exists()
+    assert "solutions.ipynb was there from before, unchanged: it is removed." in capsys.readouterr().out
+    assert cli.main(["course", "mine"]) == 0
+    assert (here / "mine" / "solutions.ipynb").is_file()
+    assert "solutions.ipynb" in (here / "mine" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_folder_for_students_has_no_link_to_the_solutions_and_says_who_has_them(here, opened, capsys):
+    assert cli.main(["course", "for students", "--without-solutions"]) == 0
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (here / "for students").iterdir()
+             if path.suffix in (".md", ".ipynb")}
+    assert [name for name, text in texts.items() if "solutions.ipynb" in text or "without-sol" in text] == []
+    assert {name for name, text in texts.items() if "our teacher has the" in text} == {*course.FOR_STUDENTS}
+    json.loads(texts["lesson_01_what_a_model_sees.ipynb"])
+    assert cli.main(["course", "for students", "--without-solutions"]) == 0
+    assert "You have changed" not in capsys.readouterr().out
 
 
 def test_a_lesson_that_a_student_has_worked_in_is_kept(here, opened, capsys):

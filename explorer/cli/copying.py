@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Collection
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from explorer import __version__
 from explorer.cli.printing import CommandError
-from explorer.files import write_text, write_whole
+from explorer.files import write_text, write_whole, writing
 
 RECORD = ".vision-explorer.json"  # beside the copies: what was copied, to tell whether a person changed it
 
@@ -42,13 +40,22 @@ def folder_for(wanted: Path | None, name: str, *, how: str) -> Path:
     raise CommandError(f"Can't write in {folder} ({reason}). Name another folder with {how}.")
 
 
-def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = ()) -> list[str]:
+def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = (),
+                   edits: Mapping[str, Callable[[str], str]] | None = None) -> list[str]:
     """Copy the files of `source` into `folder`; a file that a person has changed is kept.
 
+<<<<<<< HEAD
     Where explorer has a newer version of such a file, it is written beside it under another name. A link or a
     folder in the place of a file is of a person's making, too: nothing is written where a link leads.
     without: names of files that stay behind; what is in `folder` under such a name is left alone
     Returns what a person should know about the kept files, as sentences.
+=======
+    Where explorer has a newer version of such a file, it is written beside it under another name.
+    without: names of files that stay behind; one that is in `folder` from before is removed, unless a person
+             has changed it
+    edits:   name of a file -> what makes the text that is copied of the text in `source`
+    Returns what a person should know about the files that were kept or removed, as sentences.
+>>>>>>> fixa-17
     """
     record_file = folder / RECORD
     if os.path.lexists(record_file) and (record_file.is_symlink() or not record_file.is_file()):
@@ -59,35 +66,63 @@ def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = ())
         relative = path.relative_to(source)
         if any(part.startswith((".", "__")) for part in relative.parts):
             continue  # .ipynb_checkpoints, __pycache__
-        if relative.as_posix() in without:
+        name, target = relative.as_posix(), folder / relative
+        content = path.read_bytes()
+        if edits and name in edits:
+            content = edits[name](content.decode("utf-8")).encode("utf-8")
+        shipped, present = _sha256(content), _sha256(target.read_bytes()) if target.is_file() else None
+        if name in without:
+            sentences += _left_out(name, target, present, present in (shipped, record.pop(name, None)))
             continue
+<<<<<<< HEAD
         name, shipped, target = relative.as_posix(), _sha256(path), folder / relative
         present = _sha256(target) if target.is_file() else None
         own = target.is_symlink() or (present is None and os.path.lexists(target))
         if present == shipped or (present in (None, record.get(name)) and not own):  # as explorer wrote it
+=======
+        if present in (None, shipped, record.get(name)):  # not there, or as explorer wrote it
+>>>>>>> fixa-17
             if present != shipped:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(target, partial(shutil.copyfile, path))
+                _write(target, content)
             record[name] = shipped
         elif record.get(name) == shipped:
             sentences.append(f"You have changed {name}: it is kept. Rename or delete it to start afresh.")
         else:
-            beside = _write_beside(path, target, shipped)
+            beside = _write_beside(content, target, shipped)
             sentences.append(f"You have changed {name}: it is kept. "
                              f"The new version is {beside.name} beside it.")
     write_text(record_file, json.dumps(record, indent=1))
     return sentences
 
 
-def _write_beside(path: Path, target: Path, shipped: str) -> Path:
-    """Copy `path` next to `target` under the first name that is free, or that already holds just this."""
+def _left_out(name: str, target: Path, present: str | None, ours: bool) -> list[str]:
+    """Take away what was copied before; a sentence where there was something. ours: nobody has changed it."""
+    if present is None:
+        return []
+    if not ours:
+        return [f"{name} is still there from before, and differs from explorer's: it is kept. "
+                "Delete it before you hand out the folder."]
+    with writing(target):
+        target.unlink()
+    return [f"{name} was there from before, unchanged: it is removed."]
+
+
+def _write_beside(content: bytes, target: Path, shipped: str) -> Path:
+    """Write `content` next to `target` under the first name that is free, or that already holds just this."""
     number = 1
     while True:
         suffix = f"-{__version__}" + (f"-{number}" if number > 1 else "")
         beside = target.with_stem(target.stem + suffix)
+<<<<<<< HEAD
         if not os.path.lexists(beside):
             write_whole(beside, lambda new: shutil.copyfile(path, new))
         if beside.is_file() and _sha256(beside) == shipped:
+=======
+        if not beside.exists():
+            _write(beside, content)
+        if beside.is_file() and _sha256(beside.read_bytes()) == shipped:
+>>>>>>> fixa-17
             return beside
         number += 1
 
@@ -100,5 +135,9 @@ def _read_record(path: Path) -> dict[str, str]:
     return record if isinstance(record, dict) else {}
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _write(target: Path, content: bytes) -> None:
+    write_whole(target, lambda new: new.write_bytes(content))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

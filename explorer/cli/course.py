@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from explorer.cli.copying import copy_notebooks, folder_for
@@ -20,6 +23,16 @@ COURSE_FOLDER = "vision-explorer-course"
 LIST = "README.md"
 SOLUTIONS = "solutions.ipynb"
 
+#: file -> (a pattern of words that name the solutions, words for a folder that comes without them)
+FOR_STUDENTS = {
+    LIST: ((r"(?m)^\| \[.+?\]\(solutions\.ipynb\) \|.*\n", ""),
+           (r"(?m)^`vision-explorer course FOLDER --without-solutions` .*",
+            "Your teacher has the solutions, each with its reason.")),
+    "lesson_01_what_a_model_sees.ipynb": (
+        (r"the solutions, with reasons, are in \[solutions\.ipynb\]\(solutions\.ipynb\)",
+         "your teacher has the solutions, with reasons"),),
+}
+
 
 def add(commands: Any, every: argparse.ArgumentParser) -> None:
     course = commands.add_parser(
@@ -30,7 +43,7 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     course.add_argument("folder", nargs="?", type=typed_path, metavar="FOLDER",
                         help=f"where to (default: {COURSE_FOLDER} here, or at home where this is read-only)")
     course.add_argument("--without-solutions", action="store_true",
-                        help=f"leave {SOLUTIONS} out: a folder to hand to students")
+                        help=f"leave {SOLUTIONS} out, and what links to it: a folder to hand to students")
     course.add_argument("--no-open", action="store_true",
                         help="copy only: for Colab, VS Code, or a hub that runs already")
     add_server(course)
@@ -44,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         check_jupyterlab()
     folder = folder_for(args.folder, COURSE_FOLDER, how="`vision-explorer course FOLDER`")
     without = {SOLUTIONS} if args.without_solutions else set()
-    for sentence in copy_notebooks(notebooks_dir(), folder, without=without):
+    edits = {name: partial(_replaced, pairs) for name, pairs in FOR_STUDENTS.items()} if without else None
+    for sentence in copy_notebooks(notebooks_dir(), folder, without=without, edits=edits):
         print(printable(sentence))
     where = printable(str(folder))
     if args.no_open:
@@ -52,3 +66,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"The course is in {where}. JupyterLab opens the list of lessons; Ctrl-C ends it.", flush=True)
     return run_until_ctrl_c(jupyter_command(folder, LIST, args), folder, **markdown_as_pages())
+
+
+def _replaced(pairs: Iterable[tuple[str, str]], text: str) -> str:
+    for pattern, instead in pairs:
+        text = re.sub(pattern, instead, text)
+    return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from statistics import mean, median
 
+import numpy as np
 import torch
 
 
@@ -183,14 +184,22 @@ WRONG = [
     ("13.1", lambda rows: front_by(rows, 1), "one cost alone"),
     ("13.1", lambda rows: [row[0] for row in rows], "As good and dearer"),
     ("13.1", lambda rows: front_by(rows[::-1], 1), "list of names"),
+    ("13.1", lambda rows: {row[0] for row in rows}, "^What is meant is a list of names, and it gives {"),
+    ("13.1", lambda rows: rows, "^What is meant is a list of names, each the first of its row"),
+    ("13.1", ("a", "b"), "without brackets"), (13.3, 0.5, "A alone"),
     ("13.2", lambda seconds, batch, warm_up: 1 / median(seconds[warm_up:]), "whole batch"),
-    ("13.2", lambda seconds, batch, warm_up: batch / median(seconds), "warm up"),
+    ("13.2", lambda seconds, batch, warm_up: batch / median(seconds), "don't count"),
+    ("13.2", lambda seconds, batch, warm_up: median(batch / one for one in seconds[warm_up:]),
+     "median of the seconds"),
+    ("13.2", lambda seconds, batch, warm_up: batch * median(seconds[warm_up:]), "two such passes fit"),
+    ("13.2", 2.0, "without brackets"),
     ("13.2", lambda seconds, batch, warm_up: batch / mean(seconds[warm_up:]), "disturbed"),
     ("13.2", lambda seconds, batch, warm_up: batch / seconds[(warm_up + len(seconds)) // 2], "sorted"),
     ("13.3", 0.038, "one side"), ("13.3", 0.0801, "chi-squared"), ("13.3", 0.694, "both are right"),
     ("13.3", 0.5, "A alone"),
     ("14.1", 18432, "norm behind it"), ("14.1", 9280, "one of the two"), ("14.1", 18688, "Running averages"),
     ("14.1", 5, "3 x 3"),
+    ("14.2", Block(6, 6, 1), "without brackets. This is a network"),
     ("14.2", lambda *given: 3, "object of a class"), ("14.2", lambda *given: Block, "object of a class"),
     ("14.2", lambda before, after, stride: torch.nn.Conv2d(before, after, 3, stride, 1), "two are meant"),
     ("14.2", lambda before, after, stride: torch.nn.Conv2d(before, after, 3), r"meant is \[2, 6, 9, 5\]"),
@@ -210,5 +219,6 @@ RIGHT = [
     ("10.3", lambda *given: soft_loss(*given).item()),
     ("11.1", 0.23), ("11.1", 3 / 13), ("11.2", suppressed(stays=torch.tensor)),
     ("11.3", mean_precision), ("11.3", lambda *given: torch.tensor(mean_precision(*given))),
+    ("14.3", lambda *given: np.int64(flat(*given, lambda side, stride: -(-side // stride)))),
     ("12.1", shared), ("12.1", lambda *given: float(shared(*given))), ("12.2", large()), ("12.3", 450560.0),
 ]

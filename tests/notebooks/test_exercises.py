@@ -85,6 +85,12 @@ def test_what_is_not_answered_is_told_so(exercises, answer):
         assert exercises.check(number, answer).said == "not answered yet"
 
 
+def test_a_function_without_return_is_told_so_and_one_with_three_dots_is_open(exercises):
+    for number in ("1.2", "7.1", "13.2", "14.3"):
+        assert exercises.check(number, forgetful).words.endswith("gives nothing back: is there a `return`?")
+        assert exercises.check(number, lambda *given: ...).words == exercises.DOTS
+
+
 NONE = [("9.9", 1, "no such exercise"), (1, 1, "no such exercise")]
 
 
