@@ -44,18 +44,12 @@ def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = (),
                    edits: Mapping[str, Callable[[str], str]] | None = None) -> list[str]:
     """Copy the files of `source` into `folder`; a file that a person has changed is kept.
 
-<<<<<<< HEAD
     Where explorer has a newer version of such a file, it is written beside it under another name. A link or a
     folder in the place of a file is of a person's making, too: nothing is written where a link leads.
-    without: names of files that stay behind; what is in `folder` under such a name is left alone
-    Returns what a person should know about the kept files, as sentences.
-=======
-    Where explorer has a newer version of such a file, it is written beside it under another name.
     without: names of files that stay behind; one that is in `folder` from before is removed, unless a person
              has changed it
     edits:   name of a file -> what makes the text that is copied of the text in `source`
     Returns what a person should know about the files that were kept or removed, as sentences.
->>>>>>> fixa-17
     """
     record_file = folder / RECORD
     if os.path.lexists(record_file) and (record_file.is_symlink() or not record_file.is_file()):
@@ -71,17 +65,12 @@ def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = (),
         if edits and name in edits:
             content = edits[name](content.decode("utf-8")).encode("utf-8")
         shipped, present = _sha256(content), _sha256(target.read_bytes()) if target.is_file() else None
-        if name in without:
-            sentences += _left_out(name, target, present, present in (shipped, record.pop(name, None)))
-            continue
-<<<<<<< HEAD
-        name, shipped, target = relative.as_posix(), _sha256(path), folder / relative
-        present = _sha256(target) if target.is_file() else None
         own = target.is_symlink() or (present is None and os.path.lexists(target))
+        if name in without:
+            unchanged = present in (shipped, record.pop(name, None)) and not own
+            sentences += _left_out(name, target, present, unchanged)
+            continue
         if present == shipped or (present in (None, record.get(name)) and not own):  # as explorer wrote it
-=======
-        if present in (None, shipped, record.get(name)):  # not there, or as explorer wrote it
->>>>>>> fixa-17
             if present != shipped:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _write(target, content)
@@ -114,15 +103,9 @@ def _write_beside(content: bytes, target: Path, shipped: str) -> Path:
     while True:
         suffix = f"-{__version__}" + (f"-{number}" if number > 1 else "")
         beside = target.with_stem(target.stem + suffix)
-<<<<<<< HEAD
         if not os.path.lexists(beside):
-            write_whole(beside, lambda new: shutil.copyfile(path, new))
-        if beside.is_file() and _sha256(beside) == shipped:
-=======
-        if not beside.exists():
             _write(beside, content)
         if beside.is_file() and _sha256(beside.read_bytes()) == shipped:
->>>>>>> fixa-17
             return beside
         number += 1
 
