@@ -2,6 +2,7 @@
 from explorer.data.images import ImageError as ImageError
 from explorer.data.images import load_image as load_image
 from explorer.data.samples import sample_photos as sample_photos
+from explorer.inspection.attribution.attention import attention_maps as attention_maps
 from explorer.inspection.attribution.explaining import explain as explain
 from explorer.inspection.attribution.result import Attribution as Attribution
 from explorer.inspection.compare.comparing import compare as compare
@@ -56,7 +57,6 @@ from explorer.inspection.weighing.fitting import fit_weights as fit_weights
 from explorer.inspection.weighing.soups import soup as soup
 from explorer.machine import doctor as doctor
 from explorer.models.attention import AttentionMap as AttentionMap
-from explorer.models.attention import attention_maps as attention_maps
 from explorer.models.contract import VisionModel as VisionModel
 from explorer.models.create import create_model as create_model
 from explorer.models.doors.wrapping import wrap as wrap

@@ -7,14 +7,14 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from explorer import _memory, _teams
 from explorer._threads import cpu_count
 from explorer.display.html import RichRepr, notes_html, row_html, table_html
-from explorer.display.words import megabytes
+from explorer.display.words import megabytes, sentence_of
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "ipywidgets", "anywidget",
             "jupyterlab_widgets", "jupyterlab", "notebook", "voila", "ipykernel", "captum", "scikit-learn",
@@ -75,8 +75,19 @@ def doctor() -> Diagnosis:
     It looks and changes nothing; no network is asked. `print(explorer.doctor())` is what to send with a
     question.
     """
-    return Diagnosis(tuple([*_versions(), *_pages(), *_computer(), *_memory_here(), *_weights(), *_disk(),
-                            *_fast()]))
+    asked = {"versions": _versions, "pages": _pages, "home folder": _home, "computer": _computer,
+             "memory": _memory_here, "weights": _weights, "features kept": _features,
+             "downloads go to": _downloads, "accelerations": _fast}
+    return Diagnosis(tuple(found for about, rows in asked.items() for found in _as_far(about, rows)))
+
+
+def _as_far(about: str, rows: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What can be found out; a computer that breaks it off gets a row that says so, and the other rows."""
+    try:
+        yield from rows()
+    except Exception as error:  # it is asked where something is broken, and that may be anything
+        why = sentence_of(error, unexpected="{problem}")
+        yield Finding(about, f"can't be found out: {why}")
 
 
 def _versions() -> Iterator[Finding]:
@@ -86,7 +97,10 @@ def _versions() -> Iterator[Finding]:
     yield Finding("Python", f"{platform.python_version()} ({sys.executable})")
     for package in PACKAGES:
         try:
-            yield Finding(package, importlib.metadata.version(package))
+            found = importlib.metadata.version(package)  # None of a half-removed one
+            yield Finding(package, found or "installed in part", "" if found else
+                          f"The package {package} is damaged. Run: {sys.executable} -m pip install "
+                          f"--force-reinstall --no-deps {package}")
         except importlib.metadata.PackageNotFoundError:
             yield Finding(package, "not installed")
     for program in PROGRAMS:
@@ -105,6 +119,15 @@ def _pages() -> Iterator[Finding]:
         where = "not found" if found.folder is None else f"{name} {found.version} in {found.folder}"
         off = f", switched off in {found.off}" if found.off is not None else ""
         yield Finding(f"a page's part of {package}", where + off, found.advice(at))
+
+
+def _home() -> Iterator[Finding]:
+    """A row where there is none: settings, downloads and features have no place then."""
+    try:
+        Path.home()
+    except RuntimeError:
+        advice = "No home folder of this user is known: set HOME to one before Python starts."
+        yield Finding("home folder", "none is known", advice)
 
 
 def _computer() -> Iterator[Finding]:
@@ -171,13 +194,16 @@ def _weights() -> Iterator[Finding]:
         yield Finding(about, f"{sizes}{more}{whole}" if found else "none")
 
 
-def _disk() -> Iterator[Finding]:
-    """Where downloads and features are kept, and what room is left there."""
-    from huggingface_hub import constants
-
+def _features() -> Iterator[Finding]:
     from explorer.inspection.features.cache import cache_size, default_cache_dir
 
     yield Finding("features kept", f"{megabytes(cache_size())} in {default_cache_dir()}")
+
+
+def _downloads() -> Iterator[Finding]:
+    """Where downloads are kept, and what room is left there."""
+    from huggingface_hub import constants
+
     folder = Path(constants.HF_HUB_CACHE)
     there = next((one for one in (folder, *folder.parents) if one.is_dir()), None)
     if there is None:

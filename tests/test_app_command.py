@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import os
 import re
@@ -62,6 +63,12 @@ def test_a_host_that_others_reach_is_allowed_with_a_warning(served, capsys):
     assert "Whoever gets this address can use the dashboard" in err and "not encrypted" in err
 
 
+@pytest.mark.parametrize(("host", "said"), [("::", r"\[[\da-f:]*:[\da-f:]*\]"), ("::1", r"\[::1\]"),
+                                          ("localhost", "localhost")])
+def test_what_listens_to_ipv6_alone_is_named_by_an_address_of_it(host, said):
+    assert re.fullmatch(said, app._reached_at(host))
+
+
 def test_the_browser_gets_a_private_file_not_the_token(served, tmp_path, monkeypatch, capsys):
     opened = []
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
@@ -103,6 +110,8 @@ def test_as_many_visitors_as_the_memory_holds_share_the_processors(served, monke
     (["--visitors", "0"], "'0' is not a number from 1 up"),
     (["--idle", "soon"], "'soon' is not a number from 1 up"),
     (["--port", "http"], "'http' is not a port"),
+    (["--host", ""], "--host is empty: leave it out, or give 0.0.0.0."),
+    (["--host", "..", "--port", "9"], "Nothing can be served at '..'"),
     (["--host", "192.0.2.1"], "Nothing can be served at '192.0.2.1'"),
 ])
 def test_what_can_not_be_served_is_one_sentence(words, sentence, served, tmp_path, monkeypatch, capsys):
@@ -213,6 +222,41 @@ def test_those_who_arrive_count_before_their_kernel_is_there():
     assert not server.has_room()
 
 
+class Kernels(set):
+    """The ids of those that run."""
+
+    def list_kernel_ids(self):
+        return list(self)
+
+    async def shutdown_kernel(self, kernel):
+        self.remove(kernel)
+
+
+@pytest.mark.parametrize(("leaves", "waits"), [(True, 0), (False, 300)])
+def test_who_leaves_before_the_page_is_there_gives_the_place_back(leaves, waits, monkeypatch):
+    from explorer.cli.serving import pages
+
+    server, later = settled(visitors=2), []
+    server.kernel_manager, server.seen = Kernels({"seen"}), {"seen"}
+    monkeypatch.setattr(pages.tornado.ioloop.IOLoop, "current", lambda: SimpleNamespace(
+        call_later=lambda seconds, call, *given: later.append((seconds, call, given))))
+
+    async def generate(path):
+        server.kernel_manager.add("new")
+        yield "<!doctype html>"
+        page._left = leaves
+        yield '<script id="jupyter-config-data">{"kernelId": "new"}</script>'
+
+    page = SimpleNamespace(settings={"voila": server}, xsrf_token="", get_generator=generate, _left=False,
+                           current_user="somebody", write=lambda html: None, flush=lambda: None)
+    asyncio.run(pages.Page.get.__wrapped__(page))
+    [(seconds, call, given)] = later
+    assert (seconds, server.arriving) == (waits, 0)
+    for kernel in (*given, "seen", "gone long ago"):
+        asyncio.run(call(kernel))
+    assert server.kernel_manager == {"seen"}
+
+
 @pytest.mark.parametrize(("given", "right"), [("t" * 24, True), ("t" * 23, False), ("", False), ("ü", False)])
 def test_a_token_is_right_as_a_whole_or_wrong(given, right):
     from explorer.cli.serving.pages import Token
@@ -233,6 +277,21 @@ def test_nothing_is_smuggled_into_the_policy_as_a_host():
     from explorer.cli.serving.pages import only_this_server
 
     assert "script-src *" not in only_this_server("x; script-src *")
+
+
+def test_who_is_asked_to_end_while_the_app_starts_leaves_no_folder(tmp_path, monkeypatch):
+    from explorer.cli.serving import server
+
+    def start(notebook, *_):
+        assert notebook.is_file() and tmp_path in notebook.parents
+        signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
+
+    monkeypatch.setattr(server, "_app", start)
+    monkeypatch.setattr(server.tempfile, "tempdir", str(tmp_path))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        server.serve([], token="", photos=None, model="", visitors=1, idle=1, ready=lambda private: None)
+    assert list(tmp_path.iterdir()) == [] and signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no Ctrl-C to one process")

@@ -12,6 +12,7 @@ import pytest
 
 from explorer import cli
 from explorer.cli import course
+from explorer.cli.copying import RECORD
 from explorer.data.samples import notebooks_dir
 
 
@@ -64,6 +65,18 @@ def test_solutions_that_came_with_the_course_go_where_they_are_to_be_left_out(he
     assert cli.main(["course", "mine"]) == 0
     assert (here / "mine" / "solutions.ipynb").is_file()
     assert "solutions.ipynb" in (here / "mine" / "README.md").read_text(encoding="utf-8")
+
+
+def test_solutions_under_another_name_are_told_of_or_removed(here, opened, capsys):
+    assert cli.main(["course", "mine"]) == 0
+    solutions = here / "mine" / "solutions.ipynb"
+    solutions.with_stem("solutions-0.1.0").write_bytes(solutions.read_bytes())
+    saved = here / "mine" / ".ipynb_checkpoints" / "solutions-checkpoint.ipynb"
+    saved.parent.mkdir()
+    saved.write_text("as a person saved it")
+    assert cli.main(["course", "mine", "--without-solutions"]) == 0
+    assert not solutions.exists() and not solutions.with_stem("solutions-0.1.0").exists() and saved.exists()
+    assert f"{saved.relative_to(here / 'mine').as_posix()} is still there" in capsys.readouterr().out
 
 
 def test_a_folder_for_students_has_no_link_to_the_solutions_and_says_who_has_them(here, opened, capsys):
@@ -121,3 +134,39 @@ def test_the_list_is_a_page_where_its_reader_has_not_chosen_otherwise(monkeypatc
     settings = json.loads((Path(ours) / "labconfig" / "default_setting_overrides.json").read_text())
     viewers = settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]
     assert theirs == "theirs" and viewers == {"markdown": "Markdown Preview"}
+
+
+def test_nothing_is_written_where_a_link_of_the_folder_leads(here, opened, capsys):
+    mine, outside = here / "mine", here / "outside"
+    mine.mkdir()
+    (mine / "README.md").symlink_to(outside)
+    assert cli.main(["course", "mine"]) == 0
+    assert not outside.exists() and "You have changed README.md: it is kept." in capsys.readouterr().out
+    outside.write_text("{}")
+    (mine / RECORD).unlink()
+    (mine / RECORD).symlink_to(outside)
+    assert cli.main(["course", "mine"]) == 2
+    assert outside.read_text() == "{}" and "rename or delete it" in capsys.readouterr().err
+
+
+def test_a_folder_of_a_files_name_is_kept_and_the_rest_comes(here, opened, capsys):
+    (here / "mine" / "README.md").mkdir(parents=True)
+    assert cli.main(["course", "mine"]) == 0
+    assert (here / "mine" / "tour.ipynb").is_file() and (here / "mine" / RECORD).is_file()
+    assert "You have changed README.md: it is kept. The new version is README-" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder that somebody is in")
+def test_where_the_present_folder_is_gone_and_no_home_is_known_a_sentence_says_so(here, opened, monkeypatch,
+                                                                                capsys):
+    (here / "gone").mkdir()
+    monkeypatch.chdir(here / "gone")
+    (here / "gone").rmdir()
+
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    assert cli.main(["course"]) == 2
+    said = capsys.readouterr().err
+    assert "no home folder is known" in said and "Name another folder with" in said

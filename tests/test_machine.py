@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -113,3 +114,37 @@ def test_a_full_disk_gets_an_advice(monkeypatch):
     found = explorer.doctor()
     assert found["downloads go to"].endswith("20 MB free there")
     assert len(found.advice) == 1 and "HF_HOME" in found.advice[0]
+
+
+def test_what_can_not_be_found_out_is_a_row_and_the_others_follow(monkeypatch):
+    def forbidden(*_):
+        raise PermissionError(13, "Permission denied", "/kept")
+
+    monkeypatch.setattr("explorer.inspection.features.cache.cache_size", forbidden)
+    found = explorer.doctor()
+    assert found["features kept"].startswith("can't be found out: ") and "/kept" in found["features kept"]
+    assert "free there" in found["downloads go to"]
+
+
+def test_a_user_without_a_home_is_told_to_name_one(monkeypatch):
+    def unknown(*_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for way in ("home", "expanduser"):
+        monkeypatch.setattr(Path, way, unknown)
+    found = explorer.doctor()
+    assert found["home folder"] == "none is known" and any("set HOME" in advice for advice in found.advice)
+    assert found["explorer"] == explorer.__version__ and "processors" in str(found)
+
+
+def test_a_package_that_was_removed_in_part_is_said_with_the_cure(monkeypatch):
+    monkeypatch.setattr(machine.importlib.metadata, "version", lambda package: None)
+    found = explorer.doctor()
+    assert found["torch"] == "installed in part" and "--no-deps torch" in "".join(found.advice)
+    assert "installed in part" in found._repr_html_()
+
+
+def test_strange_settings_of_pages_switch_nothing_off(monkeypatch):
+    monkeypatch.setattr(front_ends, "_read", lambda file: {"disabledExtensions": [{}, 3, None]})
+    assert front_ends.extension("anywidget", Path("/nowhere")).off is None

@@ -124,7 +124,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "activations": (explorer.activations, {"looks": seen}),
         "attention_maps": (explorer.attention_maps,
                            {"model": explorer.create_model("vit_tiny_patch16_224", img_size=32, depth=2),
-                            "image_tensor": torch.zeros(1, 3, 32, 32), "blocks": (0,)}),
+                            "image": torch.zeros(1, 3, 32, 32), "blocks": (0,)}),
         "blend": (explorer.blend, {"models": [model, net()], "data": folder, "share": 0.3, "meta": "logistic",
                                    "seed": 0, "pretrained": False, "device": "cpu", **heard}),
         "stack": (explorer.stack, {"models": [model, net()], "data": folder, "folds": 2, "meta": "logistic",

@@ -119,12 +119,14 @@ def _bound(host: str, port: int | None) -> Sequence[socket.socket]:
     """Sockets that listen: at this port or none, at the first free one where `port` is None."""
     from explorer.cli.serving.server import bind
 
+    if not host.strip():  # which would be every address, without the word of it
+        raise CommandError("--host is empty: leave it out, or give 0.0.0.0.")
     for number in [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS):
         try:
             return bind(host, number)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                reason = error.strerror or type(error).__name__
+        except (OSError, UnicodeError) as error:  # a host that no name server could be asked for
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
+                reason = getattr(error, "strerror", None) or "this is no name of a computer"
                 raise CommandError(f"Nothing can be served at '{host}', port {number} ({reason}): leave "
                                    "--host out, or give 0.0.0.0, or a port from 1024 up.") from None
     if port:
@@ -144,18 +146,22 @@ def _reached_at(host: str) -> str:
     with contextlib.suppress(ValueError):
         given = ipaddress.ip_address(host)
         if given.is_unspecified:
-            return _own_address()
+            host = _own_address(given.version)
         if given.version == 6:
             return f"[{host}]"
     return host
 
 
-def _own_address() -> str:
-    """This computer's address in its network, which no packet is sent for."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s, contextlib.suppress(OSError):
-        s.connect(("192.0.2.1", 9))  # an address that nobody has (RFC 5737); UDP greets nobody
+def _own_address(version: int) -> str:
+    """This computer's address in its network, which no packet is sent for.
+    version: 4 or 6; who listens to the one is not reached at the other
+    """
+    # addresses that nobody has (RFC 5737 and 3849); UDP greets nobody
+    family, nobody = {4: (socket.AF_INET, "192.0.2.1"), 6: (socket.AF_INET6, "2001:db8::1")}[version]
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.connect((nobody, 9))
         return s.getsockname()[0]
-    return socket.gethostname()
+    return socket.gethostname() if version == 4 else "::1"
 
 
 def _open_browser(address: str, private: Path) -> None:

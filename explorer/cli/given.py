@@ -25,7 +25,7 @@ def typed_path(text: str) -> Path:
     try:
         return given_path(text, "the path")
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from None
 
 
 def typed_port(text: str) -> int:

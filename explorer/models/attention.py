@@ -66,7 +66,7 @@ def attention_maps(
             None: all
 
     In evaluation mode and without gradients; the model is left as it was. Raises ValueError for a network
-    without attention, IndexError for a layer that there is not.
+    without attention, IndexError for a layer that there is not. `explorer.attention_maps` takes a photo, too.
     """
     network = backbone(model)
     modules = dict(network.named_modules())

@@ -88,16 +88,18 @@ def walk(
     after:  called with each stage and its map, ahead of the next layer, which may work in place on that map
     first:  only so many stages; then nothing behind them runs, and None comes back
     Raises RuntimeError where somebody looks on and `forward_stages` yields more or fewer maps than there are
-    stages.
+    stages, or one that is no map of so many channels as the table of stages says.
     """
+    whose = f"{type(model).__name__}.forward_stages"
     way, watched = model.forward_stages(x), bool(before or after)
     for stage in model.stage_table[:first] if watched else ():
         if before is not None:
             before(stage)
         found = next(way, None)
         if found is None:
-            raise RuntimeError("forward_stages yielded fewer maps than the model has stages: none for "
+            raise RuntimeError(f"{whose} yielded fewer maps than the model has stages: none for "
                                f"{stage.name!r}")
+        _check_map(whose, stage, found)
         if after is not None:
             after(stage, found)
         del found  # else it stays in memory while the next layers run
@@ -109,4 +111,17 @@ def walk(
         except StopIteration as end:  # a generator hands its `return` value over in here
             return end.value
         if watched:
-            raise RuntimeError("forward_stages yielded more maps than the model has stages")
+            raise RuntimeError(f"{whose} yielded more maps than the model has stages")
+
+
+def _check_map(whose: str, stage: Any, found: Any) -> None:
+    """Raise RuntimeError where a stage's map is another than the table of stages says."""
+    shape = list(getattr(found, "shape", ()))
+    if len(shape) != 4:
+        what = f"of shape {shape}" if isinstance(found, Tensor) else f"of type {type(found).__name__}"
+        raise RuntimeError(f"{whose} yielded something {what} for {stage.name!r}: expected a map "
+                           f"[B, {stage.channels}, H, W], so reshape tokens into one before the yield")
+    if shape[1] != stage.channels:
+        raise RuntimeError(f"{whose} yielded a map of {shape[1]} channels for {stage.name!r}, and the table "
+                           f"of stages says {stage.channels}: write Stage({stage.name!r}, {stage.module!r}, "
+                           f"{shape[1]}, {stage.reduction}), or yield another map")

@@ -164,12 +164,12 @@ class Dashboard(W.VBox):
         self._newcomers = Newcomers(self.session)  # runs that began elsewhere, or will
         if plan is not None:
             self.note.begin(plan, model, beside)
-            return
-        self.session.open_model(model)
-        if self.session.gallery:
-            title, source = first_photo(self.session.gallery)
-            self.session.open_image(source, title)
-        self.session.beside = beside
+        else:
+            self.session.open_model(model)
+            if self.session.gallery:
+                title, source = first_photo(self.session.gallery)
+                self.session.open_image(source, title)
+            self.session.beside = beside
         if basic:
             self.show_basic()
 
@@ -219,9 +219,11 @@ class Dashboard(W.VBox):
 
     def show_basic(self, on: bool = True) -> None:
         """Show basic mode, core ipywidgets and pictures made in Python, in the place of the whole dashboard;
-        or that again (False). Photo, models and runs stay as they are.
+        or that again (False). Photo, models and runs stay as they are. Raises RuntimeError once it is closed.
         """
         with self.session.lock:
+            if self._closed:
+                raise RuntimeError(CLOSED)
             self._wants_basic = on
             if not on:
                 self.views.again()
@@ -273,6 +275,7 @@ class Dashboard(W.VBox):
             self.children = shown
         self._show_error()
         self._open_tab()
+        self.note.laid_out()
 
     def _basic_panel(self) -> BasicPanel:
         if self.basic is None:
@@ -282,7 +285,8 @@ class Dashboard(W.VBox):
         return self.basic
 
     @property
-    def _in_basic(self) -> bool:
+    def in_basic(self) -> bool:
+        """Whether basic mode is shown."""
         return self.children[-1] is self.basic
 
     # --- a second model ---------------------------------------------------------------------------------
@@ -316,7 +320,7 @@ class Dashboard(W.VBox):
 
     def _open_tab(self, _change=None) -> None:
         """Panels are built when they are first looked at; some rest while they are out of sight."""
-        front = None if self._in_basic else self.tabs.children[self.tabs.selected_index or 0]
+        front = None if self.in_basic else self.tabs.children[self.tabs.selected_index or 0]
         for panel in sorted(self.tabs.children, key=lambda panel: panel is front):
             panel.seen(panel is front)
 
@@ -352,7 +356,7 @@ class Dashboard(W.VBox):
         self.status.value = status_html(self.session)
 
     def _show_error(self, _change=None) -> None:
-        said = self.picker.actions.problem.value and not self._in_basic
+        said = self.picker.actions.problem.value and not self.in_basic
         problems = [self.session.error] if self.session.error and not said else []
         if self.views.missing:
             problems.insert(0, NO_VIEWS)

@@ -145,7 +145,7 @@ def _switched_off(name: str, prefix: Path) -> Path | None:
     for place in places:
         file = place / "labconfig" / "page_config.json"
         off = (_read(file) or {}).get("disabledExtensions", {})
-        off = dict.fromkeys(off, True) if isinstance(off, list) else off
+        off = {one: True for one in off if isinstance(one, str)} if isinstance(off, list) else off
         if isinstance(off, dict) and any(on and one.partition(":")[0] == name for one, on in off.items()):
             return file
     return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.widgets.gallery import first_photo, same_file
-from explorer.widgets.lessons import LESSONS, Lesson, find_lesson
+from explorer.widgets.lessons import CHANGE, LESSONS, Lesson, find_lesson
 
 if TYPE_CHECKING:
     from explorer.models.contract import VisionModel
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CLOSES = "Close; all stays as it is"
 NO_CROP = ("{model} does not read one crop of the photo, so there is nothing to compare: begin this lesson "
            "with a single network for classes.")
+IN_WHOLE = "Basic mode lacks the controls for this: they are set, and wait in the whole dashboard."
 STAYS = "Takes these sentences away. Photo, models and settings stay as they are now."
 
 
@@ -36,6 +37,7 @@ class LessonNote(W.Box):
         self.dash = dash
         self.lesson: Lesson | None = None
         self._waits = False        # for the photo and the models: the settings come then
+        self._unset = False        # its settings wait for the whole dashboard: in basic mode no tab is built
         self._source: Any = None   # the lesson's photo, where the reader has it at hand
         self._model: Any = None    # what was asked for
         self._before: Any = None   # the model that was there until then, perhaps of the same name
@@ -55,7 +57,7 @@ class LessonNote(W.Box):
         with session.lock:
             wanted = lesson.models[0] if model is None else model
             session.open_model(wanted)
-            self.lesson, self._waits = lesson, True
+            self.lesson, self._waits, self._unset = lesson, True, False
             self._model, self._before = wanted, session.model
             at_hand = dict(session.gallery).get(lesson.photo)
             self._source = at_hand if same_file(at_hand, bundled(lesson.photo)) else None
@@ -70,7 +72,7 @@ class LessonNote(W.Box):
     def end(self) -> None:
         """Take the sentences away; all else stays as it is."""
         with self.dash.session.lock:
-            self.lesson, self._waits = None, False
+            self.lesson, self._waits, self._unset = None, False, False
             self._source = self._model = self._before = None
             self._say()
 
@@ -82,8 +84,16 @@ class LessonNote(W.Box):
         see = lesson.see if self._as_set(lesson) else lesson.elsewhere
         if lesson.whole and session.model is not None and not self._waits and not crops(session.model):
             see = NO_CROP.format(model=session.model_name)
-        return (f"<p><b>{escape(lesson.name.capitalize())}.</b> {escape(lesson.do)}</p>"
+        whole = f"<p>{IN_WHOLE}</p>" if self.dash.in_basic and CHANGE in lesson.settings else ""
+        return (f"<p><b>{escape(lesson.name.capitalize())}.</b> {escape(lesson.do)}</p>{whole}"
                 f"<p><b>What to see.</b> {escape(see)}</p>")
+
+    def laid_out(self) -> None:
+        """Set what waits for the whole dashboard, where that is shown; the lock is held."""
+        if self._unset and not self.dash.in_basic:
+            self._unset = False
+            self._set(self.lesson)
+        self._say()
 
     # --- following the reader and the session ---
 
@@ -110,7 +120,8 @@ class LessonNote(W.Box):
             self._waits, self._before = False, None
             if lesson.whole and crops(session.model):
                 session.beside = whole_photo(session.model)
-            self._set(lesson)
+            self._unset = True
+            self.laid_out()
         elif self._waits and not self._wanted(lesson):
             self._waits, self._before = False, None
         self._say()
@@ -134,7 +145,7 @@ class LessonNote(W.Box):
         return (self._waits or self._there()) and lesson.models[1:] in ((), (self.dash.session.beside,))
 
     def _set(self, lesson: Lesson) -> None:
-        session, own = self.dash.session, self._source is not None
+        session, own = self.dash.session, self._source is not None and self._there()
         session.show_tab("Explain")
         session.asked_class = lesson.asks if own else ""
         for path, value in (*lesson.settings, *(lesson.with_photo if own else ())):

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+WIDTHS = (1400, 1330, 1180, 1020)
+
+
+def cut_off(number) -> list[str]:
+    """The titles and numbers of the terms that reach past the edge of the terms, or past their own."""
+    return number.locator(".vx-number-terms").evaluate("""(terms) => {
+        const edge = terms.getBoundingClientRect().right + 1;
+        return [...terms.querySelectorAll(".vx-number-titles > *, .vx-number-title-below, .vx-number-value")]
+            .filter((el) => el.getBoundingClientRect().right > edge || el.scrollWidth > el.clientWidth + 1
+                    && getComputedStyle(el).display !== "inline")
+            .map((el) => `${el.textContent} at ${terms.clientWidth} of ${terms.scrollWidth}`);
+    }""")
+
 
 def test_a_click_on_a_cell_tells_its_sum_and_play_moves_on(lab, expect):
     lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")
@@ -20,10 +33,20 @@ def test_a_click_on_a_cell_tells_its_sum_and_play_moves_on(lab, expect):
     expect(number.locator(".vx-number-row .vx-number-link")).to_have_count(8)
     expect(number.locator(".vx-number-rest")).to_contain_text("and 232 more: sum")
 
+    before = lab.page.viewport_size
+    for width in WIDTHS:
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        assert cut_off(number) == []
+    lab.page.set_viewport_size(before)
+
     # what lies behind is a depthwise convolution: one term, in squares
     number.locator(".vx-number-row .vx-number-link").first.click()
     expect(number).to_have_attribute("data-module", "blocks.2.1.bn2.act")
     expect(number.locator(".vx-number-grid")).to_have_count(3)
+    for width in WIDTHS:  # "adds" was cut off to "ad"
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        assert cut_off(number) == []
+    lab.page.set_viewport_size(before)
     number.get_by_role("button", name="back to blocks.2").click()
     expect(number).to_have_attribute("data-module", "blocks.2")
 

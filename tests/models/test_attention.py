@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 import explorer
+from explorer.data.images import ImageError
 from explorer.models.attention import AttentionMap
 from tests.models.oracle import randomise, relative_error
 from tests.models.samples import ONE_A_FILE, empty, small
@@ -134,3 +137,36 @@ def test_another_librarys_transformer_says_where_its_own_kind_is_found():
     sentence = "another library's model, .* Take one of explorer's own transformers"
     with pytest.raises(ValueError, match=sentence):
         explorer.attention_maps(model, torch.zeros(1, 3, 32, 32))
+
+
+PHOTO = Image.new("RGB", (60, 40), (200, 90, 20))
+
+
+@pytest.mark.parametrize("image", [PHOTO, np.asarray(PHOTO), torch.rand(3, 40, 60),
+                                   torch.zeros(1, 3, 40, 60, dtype=torch.uint8)],
+                         ids=["photo", "array", "tensor", "bytes in a batch"])
+def test_a_photo_is_prepared_as_look_prepares_it(image):
+    model, _ = small("vit")
+    found = explorer.attention_maps(model, image, blocks=1)
+    same = explorer.attention_maps(model, explorer.look(model, image).input[None], blocks=1)
+    assert found.keys() == same.keys() == {"blocks.2.attn"}
+    assert torch.equal(found["blocks.2.attn"].weights, same["blocks.2.attn"].weights)
+
+
+def test_a_name_stands_for_its_trained_model(monkeypatch):
+    model, photos = small("vit")
+    asked = []
+    monkeypatch.setattr("explorer.inspection.look.model.create_model",
+                        lambda name, **options: asked.append((name, options)) or model)
+    for given in (PHOTO, photos):
+        assert list(explorer.attention_maps("vit_tiny_patch16_224", given)) == [
+            f"blocks.{i}.attn" for i in range(3)]
+    assert asked == [("vit_tiny_patch16_224", {"pretrained": True})] * 2
+
+
+def test_what_is_no_photo_and_no_model_is_told_in_a_sentence():
+    model, photos = small("vit")
+    with pytest.raises(ImageError, match="There is no file 'no cat.jpg'"):
+        explorer.attention_maps(model, "no cat.jpg")
+    with pytest.raises(ValueError, match="Did you mean 'vit_tiny_patch16_224'"):
+        explorer.attention_maps("vit_tiny_patch16_22", photos)

@@ -160,6 +160,34 @@ def test_a_network_with_fewer_maps_than_stages_is_caught(early):
         Toy(too_few=True).forward_intermediates(ZERO, stop_early=early, intermediates_only=early)
 
 
+def test_a_broken_contract_names_the_class_that_breaks_it():
+    for broken in (Toy(too_many=True), Toy(too_few=True)):
+        with pytest.raises(RuntimeError, match=r"^Toy\.forward_stages yielded"):
+            broken.forward_intermediates(ZERO)
+
+
+def lying(model: VisionModel) -> VisionModel:
+    """Its table says 5 channels of the second stage, whose map has 3."""
+    model.stages = (model.stages[0], Stage("two", "b", 5, 1), model.stages[2])
+    return model
+
+
+def test_a_table_of_stages_that_says_other_channels_than_the_map_has_is_caught():
+    sentence = r"Toy\.forward_stages yielded a map of 3 channels for 'two', and the table of stages says 5"
+    with pytest.raises(RuntimeError, match=sentence):
+        lying(Toy()).forward_intermediates(ZERO)
+    with pytest.raises(RuntimeError, match=r"write Stage\('two', 'b', 3, 1\)"):
+        lying(Toy()).forward_intermediates(ZERO, (1,), intermediates_only=True, stop_early=True)
+
+
+def test_tokens_in_a_maps_place_are_caught():
+    model = Toy()
+    model.forward_stages = lambda x: iter([x.flatten(2)] * 3)
+    sentence = r"something of shape \[1, 3, 4\] for 'one': expected a map \[B, 3"
+    with pytest.raises(RuntimeError, match=sentence):
+        model.forward_intermediates(ZERO)
+
+
 def test_a_walk_tells_what_comes_and_what_came_and_gives_the_features():
     model, seen = Toy(), []
     features = walk(model, ZERO, before=lambda stage: seen.append((stage.name, list(model.ran))),

@@ -7,6 +7,7 @@ import torch
 
 import explorer
 from explorer.data import resolve_data_config
+from explorer.models.backbones.vit import VisionTransformer
 
 
 @pytest.mark.parametrize(("name", "size", "sides"), [
@@ -56,3 +57,18 @@ def test_options_that_timm_does_not_take_are_a_sentence():
         explorer.create_model("timm/vgg11", output_stride=8)
     with pytest.raises(TypeError, match="global_pool is 3: give a word"):
         explorer.create_model("resnet18", global_pool=3)
+
+
+def test_what_is_left_over_of_patches_that_do_not_divide_the_photo_is_not_read_as_in_timm():
+    timm = pytest.importorskip("timm")
+    sizes = {"img_size": 64, "patch_size": 15, "embed_dim": 8, "depth": 1, "num_heads": 2, "num_classes": 3}
+    theirs = timm.models.VisionTransformer(**sizes).eval()
+    mine = VisionTransformer(**sizes).eval()
+    mine.load_state_dict(theirs.state_dict())
+    photo = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    rest = photo.clone()
+    rest[..., 60:, :] = rest[..., 60:] = 9  # four patches of 15 are 60
+    with torch.no_grad():
+        assert mine.patch_embed.grid_size == theirs.patch_embed.grid_size == (4, 4)
+        assert torch.allclose(mine(photo), theirs(photo), atol=1e-5)
+        assert torch.equal(mine(photo), mine(rest))

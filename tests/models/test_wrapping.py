@@ -197,6 +197,35 @@ def test_a_net_that_takes_another_way_says_so():
             explorer.look(net, explorer.sample_photos()[0])
 
 
+class Unlike(nn.Module):
+    """The sum of two maps of unlike sizes."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, stride=2, padding=1)
+
+    def forward(self, x):
+        x = self.first(x)
+        return x + self.second(x)
+
+
+@pytest.mark.parametrize(("module", "sentence"), [
+    (nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Flatten(), nn.Linear(3136, 5)),
+     r"its part '2', Linear\(in_features=3136, .*\), got \[1, 1024\] \(mat1 and mat2"),
+    (nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.ReLU(), nn.Conv2d(8, 4, 1))),
+     r"its part '1\.1', Conv2d\(8, 4, .*\), got \[1, 4, 32, 32\]"),
+    (Unlike(), r"in its own forward, where 'first' gave \[1, 8, 32, 32\] and 'second' gave \[1, 8, 16"),
+    (nn.Sequential(nn.Identity(), Unlike()),
+     r"in the forward of its part '1', where '1\.first' gave \[1, 8, 32, 32\] and '1\.second' gave"),
+], ids=["linear", "inside", "own", "part"])
+def test_shapes_that_do_not_fit_at_the_size_given_name_the_part_and_its_shapes(module, sentence):
+    with pytest.raises(ValueError, match=f"3 x 32 x 32: .*{sentence}") as told:
+        wrap(module, input_size=32)
+    assert "Give input_size" not in str(told.value)
+    with pytest.raises(ValueError, match=r"Give input_size=\(channels, height, width\)\.$"):
+        wrap(module)
+
+
 class Pairs(nn.Module):
     """Its layers hand on tuples and dicts of maps."""
 

@@ -58,6 +58,17 @@ def test_a_photo_in_which_nothing_counts_has_no_figure_and_is_not_among_the_wors
     assert nothing._repr_html_() and json.loads(nothing.to_json())["miou"] is None
 
 
+def test_a_photo_tells_the_iou_of_each_of_its_classes():
+    truth, said = np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 1, 1, 1]], np.uint8)
+    result = judged([said * 0, said], [truth * 0, truth], 3)
+    of_one = result.per_class_of(result.worst[0])
+    assert (of_one["c0"].iou, of_one["c1"].iou) == pytest.approx((1 / 2, 2 / 3))
+    assert (of_one["c1"].pixels, of_one["c1"].precision, of_one["c1"].recall) == (2, pytest.approx(2 / 3), 1)
+    assert np.isnan(of_one["c2"].iou) and result.per_class_of(0)["c0"].iou == 1
+    with pytest.raises(ValueError, match="a number from 0 to 1"):
+        result.per_class_of(2)
+
+
 def test_counts_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"expected \[3, 3\]"):
         MaskEvaluation(["a", "b", "c"], np.zeros((2, 2), np.int64), np.zeros((1, 3, 2), np.int64))

@@ -303,3 +303,27 @@ def test_closing_leaves_no_widget(net):
     dash.close()
     dash.close()
     assert set(registry._instances) == before
+
+
+def test_a_closed_dashboard_says_so_and_makes_no_basic_mode(net):
+    dash = explorer.Dashboard(net)
+    dash.close()
+    before = set(registry._instances)
+    with pytest.raises(RuntimeError, match="This dashboard is closed"):
+        dash.show_basic()
+    assert set(registry._instances) == before
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_lesson_in_basic_mode_sets_its_controls_once_the_whole_dashboard_is_shown(net, later):
+    dash = explorer.Dashboard(net, basic=True, lesson=None if later else "fool it")
+    try:
+        dash.lesson = "fool it"
+        dash.wait()
+        assert dash.basic in dash.children and dash.note in dash.children
+        assert "wait in the whole dashboard" in dash.note.text.value
+        dash.show_basic(False)
+        assert dash.explain.what_if.fgsm.epsilon.value == 1 / 255
+        assert "whole dashboard" not in dash.note.text.value
+    finally:
+        dash.close()

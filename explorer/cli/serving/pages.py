@@ -10,13 +10,17 @@ import re
 from html import escape
 from typing import Any
 
+import tornado.ioloop
 import tornado.web
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.identity import IdentityProvider, User
 from jupyter_server.auth.login import LoginFormHandler
 from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
+LOADS = 300  # seconds for a page's scripts over a bad network; after them it has left
 RETRY = 3  # seconds after which a full house is asked again: who reloads finds the own place taken, too
+_KERNEL = re.compile(r'"kernelId": ?"([\w-]+)"')
 _HOST = re.compile(r"[\w.:\[\]-]+")
 
 
@@ -93,8 +97,25 @@ class Door(Said, LoginFormHandler):
         self.redirect(self.base_url)
 
 
+class Channels(VoilaKernelWebsocketHandler):
+    """A page's way to its kernel. That it has come is noted: a bad network may cut it off, and it returns."""
+
+    async def open(self, kernel_id: str) -> None:
+        self.settings["voila"].seen.add(kernel_id)
+        await super().open(kernel_id)
+
+
 class Page(Said, TornadoVoilaHandler):
-    """The dashboard: a kernel of its own for each visitor, as long as there is room for one."""
+    """The dashboard: a kernel of its own for each visitor, as long as there is room for one.
+
+    Who leaves before the page is there, or reloads it, gives the place back: the page can't say so yet.
+    """
+
+    _left = False
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self._left = True
 
     @tornado.web.authenticated
     async def get(self, path: str | None = None) -> None:
@@ -110,12 +131,17 @@ class Page(Said, TornadoVoilaHandler):
             return
         self.xsrf_token  # noqa: B018 (sets its cookie: with it a page that is closed ends its kernel)
         app.arriving += 1
-        arrived = False
+        arrived, kernel = False, None
         try:
             async for html in self.get_generator(path=path):
                 if not arrived:  # the kernel is there, and counted, before the first words
                     arrived, app.arriving = True, app.arriving - 1
-                self.write(html)
-                self.flush()
+                kernel = kernel or _KERNEL.search(html)
+                if not self._left:
+                    self.write(html)
+                    self.flush()
         finally:
             app.arriving -= not arrived
+        if kernel is not None:
+            seconds = 0 if self._left else LOADS
+            tornado.ioloop.IOLoop.current().call_later(seconds, app.end_unseen, kernel[1])

@@ -11,17 +11,19 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import tornado.httpserver
 import tornado.ioloop
 import tornado.netutil
+import tornado.web
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from voila.app import Voila
 from voila.static_file_handler import AllowListFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from explorer.cli.serving.pages import Door, Page, Token
+from explorer.cli.serving.pages import Channels, Door, Page, Token
 from explorer.cli.serving.visitor import write_notebook
 
 LARGEST_MESSAGE = 32 * 10**6  # bytes of one message from a page; its parts send 8 MB at most
@@ -52,6 +54,12 @@ class App(Voila):
     def has_room(self) -> bool:
         return len(self.kernel_manager.list_kernel_ids()) + self.arriving < self.visitors
 
+    async def end_unseen(self, kernel: str) -> None:
+        """End the kernel of that id, unless a page has come to it."""
+        if kernel in self.kernel_manager and kernel not in self.seen:
+            with contextlib.suppress(KeyError, tornado.web.HTTPError):  # it has just ended
+                await self.kernel_manager.shutdown_kernel(kernel)
+
     def load_config_file(self, *_: Any, **__: Any) -> None:
         """None: a setting for other notebooks could open a door here."""
 
@@ -60,15 +68,17 @@ class App(Voila):
         self.template_paths.insert(0, str(Path(__file__).parent / "template"))
 
     def init_settings(self) -> dict[str, Any]:
+        self.seen: set[str] = set()  # kernels to which their page has come
         settings = super().init_settings()
         self.identity_provider.login_handler_class = Door
         return settings
 
     def init_handlers(self) -> list[Any]:
-        """Voilà's, without its files, and with our page."""
-        handlers = [handler for handler in super().init_handlers() if handler[1] is not AllowListFileHandler]
-        return [(route, Page if kind is TornadoVoilaHandler else kind, *more)
-                for route, kind, *more in handlers]
+        """Voilà's, without its files, and with our page and its way to the kernel."""
+        left_out = AllowListFileHandler, self.identity_provider.logout_handler_class  # a token has no log-out
+        handlers = [handler for handler in super().init_handlers() if handler[1] not in left_out]
+        ours = {TornadoVoilaHandler: Page, VoilaKernelWebsocketHandler: Channels}
+        return [(route, ours.get(kind, kind), *more) for route, kind, *more in handlers]
 
     def listen(self) -> None:
         """Serve until Ctrl-C, or until the process is asked to end."""
@@ -101,7 +111,13 @@ def serve(sockets: Sequence[socket.socket], *, token: str, photos: Path | None, 
     """
     private = Path(tempfile.mkdtemp(prefix="vision-explorer-app-"))  # for this user's eyes alone
     kept = {number: signal.getsignal(number) for number in _endings()}
+
+    def end(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
     try:
+        for number in kept:  # until the app can end by itself
+            signal.signal(number, end)
         app = _app(write_notebook(private, photos=photos, model=model), token, visitors, idle, debug)
         app.sockets, app.ready = sockets, lambda: ready(private)
         app.initialize([])

@@ -34,7 +34,8 @@ class VisionTransformer(TokenModel):
 
     img_size:         side of the photo in pixels, or (height, width); the model is built for that
                       size
-    patch_size:       side of a patch in pixels, or (height, width)
+    patch_size:       side of a patch in pixels, or (height, width); where it does not divide
+                      img_size, what is left over at the right and at the bottom is not read
     embed_dim, depth, num_heads: numbers in a token, blocks, and heads of attention in each
     mlp_ratio:        how many times wider than a token the MLP's middle is
     global_pool:      "token" (the class token), "avg", "max" or "avgmax" of the patches,

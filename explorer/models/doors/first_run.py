@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.doors.given import in_channels
 from explorer.models.doors.maps import map_layout, sides_of
+from explorer.models.doors.misfit import where_it_stops
 from explorer.models.endings import Squash, Squashes
 from explorer.models.surgery.inside import photo_size
 from explorer.models.watching import Turn, watching
@@ -66,9 +67,16 @@ def first_run(
             problem = problem or error
     tried = ", ".join(" x ".join(map(str, size)) for size in sizes)
     count = len(models_inside(module))
-    todo = f"It holds {count} models. {TOGETHER}" if count > 1 else \
-        "Give input_size=(channels, height, width)."
-    raise ValueError(f"{type(module).__name__} can't be run on a photo of {tried}: {problem}. {todo}") \
+    todo = "Give input_size=(channels, height, width)."
+    if count > 1:
+        todo = f"It holds {count} models. {TOGETHER}"
+    elif input_size is not None:
+        todo = "Make what that part takes fit what it gets, or give the input_size that it was made for."
+    where = where_it_stops(module, noise(sizes[0]).to(**parameter_place(module)))
+    where = f"{where} ({problem})" if where and str(problem) else where or str(problem)
+    if len(sizes) > 1:
+        where = f"with the first of them {where}"
+    raise ValueError(f"{type(module).__name__} can't be run on a photo of {tried}: {where}. {todo}") \
         from problem
 
 

@@ -25,7 +25,9 @@ def to_pair(value: int | tuple[int, int]) -> tuple[int, int]:
 class PatchEmbed(nn.Module):
     """Cut the photo into patches, each a token: [B, in_chans, H, W] -> [B, H/p * W/p, embed_dim].
 
-    One convolution whose stride is its kernel does both. Tokens come row by row, from the top left.
+    One convolution whose stride is its kernel does both. Tokens come row by row, from the top left. Where a
+    patch does not divide `img_size`, the rest at the right and at the bottom is not read, as in timm and as
+    SigLIP's weights for 14 in 384 want it: 64 pixels in patches of 15 are 4, and 4 pixels are left over.
     Raises ValueError for a photo of another size than `img_size`; with `dynamic_img_size`, for one whose
     sides are no multiples of the patch.
     """

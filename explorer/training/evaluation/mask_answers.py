@@ -11,7 +11,7 @@ import numpy as np
 from explorer.inspection.segment.pixels import mean_known, shares_of, totals_of
 from explorer.training.evaluation.figures import WORST
 from explorer.training.evaluation.place_evaluation import PlaceEvaluation, Told
-from explorer.training.evaluation.place_figures import MaskFigures, PhotoOfMasks
+from explorer.training.evaluation.place_figures import MaskFigures, PhotoOfMasks, photo_index
 
 
 class MaskAnswers(PlaceEvaluation):
@@ -51,8 +51,17 @@ class MaskAnswers(PlaceEvaluation):
     @property
     def per_class(self) -> dict[str, MaskFigures]:
         """Of each class that the data has."""
-        pixels = self.confusion.sum(1)
-        return {self.classes[k]: MaskFigures(**{key: float(each[k]) for key, each in self._shares.items()},
+        return self._by_class(self._shares, self.confusion.sum(1))
+
+    def per_class_of(self, row: PhotoOfMasks | int) -> dict[str, MaskFigures]:
+        """The same in one photo, by itself (one of `rows` or `worst`) or by its number; the IoU is NaN of a
+        class that is not in it and was not said to be. Raises ValueError for a photo that there is not.
+        """
+        totals = self.totals[photo_index(row, len(self))]
+        return self._by_class(shares_of(totals), totals[1])
+
+    def _by_class(self, shares: Mapping[str, np.ndarray], pixels: np.ndarray) -> dict[str, MaskFigures]:
+        return {self.classes[k]: MaskFigures(**{key: float(each[k]) for key, each in shares.items()},
                                              pixels=int(pixels[k]))
                 for k in self.judged}
 

@@ -3,6 +3,7 @@
     result.miou, result.dice, result.accuracy, result.per_class["nucleus"].iou
     result.confusion                        # [K, K] pixels
     result.worst[0], result.overlay(result.worst[0])
+    result.per_class_of(result.rows[0])["nucleus"].iou      # of a class in one photo
 
 All figures follow from counts of pixels, which are exact. One can also be made of somebody else's counts.
 """

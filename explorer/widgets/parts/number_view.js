@@ -149,7 +149,9 @@ function render({ model, el }) {
     for (const text of [rowsOf.maps ? "goes in" : "", drawn ? "under the kernel" : gathered ? "value" : "number", "", drawn ? "kernel" : gathered ? "share" : "weight", ...(drawn ? ["", "product"] : []), "adds"])
       make("span", "", titles, text);
     titles.dataset.kind = drawn ? "patch" : "number";
-    titles.dataset.wide = String(drawn && number.terms.length === 1);
+    const lone = drawn && number.terms.length === 1;
+    titles.dataset.wide = String(lone);
+    if (lone) titles.lastChild.remove();                 // what it adds stands below the squares, and its title there
     if (codes && gathered) {
       const holder = make("div", "vx-number-in vx-number-in-one", middle);
       const canvas = { plane: make("canvas", "", holder), mark: make("div", "vx-number-cell", holder), codes };
@@ -192,6 +194,7 @@ function render({ model, el }) {
     if (number.mixed?.said) drawMixed();
   }
   function adds(row, value, most) {
+    if (row.dataset.wide === "true") make("span", "vx-number-title-below", row, "adds");
     const cell = make("div", "vx-number-adding", row);
     bar_(cell, value, most);
     make("span", "vx-number-value", cell, signed(value));

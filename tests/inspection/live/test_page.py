@@ -23,6 +23,7 @@ from explorer.inspection.live.photos import LONGEST, MOST, photos_for
 from explorer.inspection.live.several import usual_photos
 from explorer.models.outputs import KINDS
 from explorer.models.weights.report import LoadReport
+from tests.inspection.small_models import tiny
 
 pytestmark = pytest.mark.usefixtures("no_runtime")
 HOSTILE = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "<!-- & \"'")
@@ -82,10 +83,10 @@ def test_the_card_says_of_the_weights_what_is_true_of_these(tmp_path):
     def card_of(model) -> dict[str, str]:
         return dict(facts_of(write(model, tmp_path))["models"][0]["card"])
 
-    model = small()
-    model.config = model.config.with_(top1=57.9, license="apache-2.0", num_classes=3)
+    model = tiny("lenet")
+    model.config = model.config.with_(top1=57.9, license="apache-2.0", num_classes=5)
     card = card_of(model)
-    assert card["weights"] == "none were loaded" and card["photo"] == "64 × 64 pixels"
+    assert card["weights"] == "none were loaded" and card["photo"] == "32 × 32 pixels"
     assert not {"accuracy", "licence of the weights"} & card.keys()  # those are of weights that nobody loaded
     model.load_report = LoadReport("the file that was published")
     card = card_of(model)
