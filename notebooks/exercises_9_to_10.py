@@ -69,6 +69,75 @@ def _rollout(function: Any) -> str:
     return "The numbers are not right. Section 6 has the steps, of which a head is the first."
 
 
+# --- lesson 10: ensembles, stacking, distillation --------------------------------------------------------
+
+
+def _mean(function: Any) -> str:
+    import torch
+
+    random = torch.Generator().manual_seed(10)
+    several = [torch.randn(4, 5, generator=random).mul(3) for _ in range(3)]
+    found = torch.as_tensor(called(function, [logits.clone() for logits in several]))
+    stacked = torch.stack(several)
+    if found.shape != (4, 5):
+        return f"Of 3 networks, 4 photos and 5 classes it gives the shape {tuple(found.shape)}, not (4, 5)."
+
+    def near(one: Any) -> bool:
+        return torch.allclose(found.float(), one, atol=1e-4)
+
+    if near(stacked.softmax(2).mean(0)):
+        return ""
+    if near(stacked.mean(0).softmax(1)):
+        return "That is the mean of logits: a single network could forbid a class to all others."
+    if near(stacked.mean(0)) or near(stacked.sum(0)):
+        return "Those are still logits. Each network's answers become probabilities first."
+    if near(stacked.softmax(2).sum(0)):
+        return "The sum: of each photo it adds up to 3, the number of networks."
+    if near(stacked.softmax(2).mean(0).log()):
+        return "Its logarithm. Probabilities are meant."
+    if near(stacked.softmax(2).mean(0).softmax(1)):
+        return "Probabilities need no second softmax, which makes all of them alike."
+    if near(stacked.softmax(0).mean(0)) or near(stacked.softmax(1).mean(0)):
+        return "The softmax is taken the wrong way: the classes of one photo add up to 1."
+    return "The numbers are not right. Section 1 has both ways, for one photo."
+
+
+def _soft_loss(function: Any) -> str:
+    import torch
+
+    random = torch.Generator().manual_seed(10)
+    student, teacher = (torch.randn(4, 5, generator=random).mul(3) for _ in range(2))
+    warm = 2.5
+    found = torch.as_tensor(called(function, student.clone(), teacher.clone(), warm))
+    if found.numel() != 1:
+        return f"One number is meant, and this has the shape {tuple(found.shape)}: the mean over the photos."
+
+    def loss(own: Any, said: Any) -> Any:
+        p, log_q = (said / warm).softmax(1), (own / warm).log_softmax(1)
+        return (p * (p.log() - log_q)).sum(1)
+
+    def near(one: Any) -> bool:
+        return bool(torch.isclose(found.float().flatten()[0], one, rtol=1e-3))
+
+    right = loss(student, teacher).mean()
+    if near(right * warm ** 2):
+        return ""
+    if near(right) or near(right * warm):
+        return "Nearly: times the temperature *squared*."
+    if near(right * warm ** 2 / 5) or near(right / 5):
+        return 'Divided by the classes, too: of F.kl_div the reduction "batchmean" is meant, not "mean".'
+    if near(right * warm ** 2 * 4) or near(right * 4):
+        return "The sum over the photos; the mean is meant."
+    if near(loss(teacher, student).mean() * warm ** 2) or near(loss(teacher, student).mean()):
+        return "The other way round: the teacher's probabilities weigh the differences."
+    p, log_q = (teacher / warm).softmax(1), (student / warm).log_softmax(1)
+    if near(-(p * log_q).sum(1).mean() * warm ** 2) or near(-(p * log_q).sum(1).mean()):
+        return "That is the cross-entropy: where both agree, the divergence must be 0."
+    if near((teacher.softmax(1) * (teacher.log_softmax(1) - student.log_softmax(1))).sum(1).mean() * warm ** 2):
+        return "At temperature 1: divide the logits by the temperature first."
+    return "The number is not right. Both are divided by T before the softmax, and all classes are added up."
+
+
 # --- the answers, as hashes, and the trials ---------------------------------------------------------------
 
 EXERCISES: dict[str, Any] = {
@@ -79,4 +148,14 @@ EXERCISES: dict[str, Any] = {
     }, hint="Count the patches, then the tokens, then the pairs: each asks all, itself too."),
     "9.2": Tried(_head),
     "9.3": Tried(_rollout),
+    "10.1": Number("fc8a231573ec0be1", digits=3, slips={
+        "523a75c5d57b3d9b": "That is one voter. Can the other two outvote an error?",
+        "a4a8ba0291727238": "That is all three at once. Two of them are a majority, too.",
+        "1b20f99351391a95": "That is exactly two. Three right are a majority, too.",
+        "c15f5e90d8852d6c": "That is at least one: a single one is no majority of three.",
+        "3dc9fa1862e95536": "That is how often the majority is wrong.",
+        "3ccec4c108532f70": "That is two certain voters, whatever the third says. Which two may it be?",
+    }, hint="Add up: all three right, and three ways of exactly one being wrong."),
+    "10.2": Tried(_mean),
+    "10.3": Tried(_soft_loss),
 }

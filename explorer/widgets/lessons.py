@@ -82,8 +82,8 @@ LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in (
     Lesson(
         "two that disagree", photo="Dahlia", models=(USUAL, "tf_efficientnet_lite2"),
         do="Read both answers, then click other photos: where do the two agree, and where not?",
-        see="Daisy, says the one, and honeycomb the other: neither has learnt of dahlias, and each has to "
-            "say something.",
+        see="Daisy, says the one, the nearest class there is, and honeycomb the other: neither has learnt of "
+            "dahlias, and each has to say something.",
         elsewhere="Where two models that learnt the same classes disagree, trust neither too much.",
         settings=(HEAT, GRAD_CAM, (BESIDE, "nothing"))),
 )}

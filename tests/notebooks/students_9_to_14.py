@@ -9,6 +9,25 @@ import numpy as np
 import torch
 
 
+def together(several, *, softmax=2, logits=False, after=lambda shares: shares):
+    """An answer to 10.2: `softmax` is the direction it is taken in, or None."""
+    stacked = torch.stack(several)
+    if logits:
+        return after(stacked.mean(0))
+    return after(stacked.softmax(softmax).mean(0))
+
+
+def soft_loss(student, teacher, warm, *, reduction="batchmean", power=2):
+    """An answer to 10.3."""
+    own, said = (student / warm).log_softmax(1), (teacher / warm).softmax(1)
+    return torch.nn.functional.kl_div(own, said, reduction=reduction) * warm ** power
+
+
+def cross_entropy(student, teacher, warm):
+    own, said = (student / warm).log_softmax(1), (teacher / warm).softmax(1)
+    return -(said * own).sum(1).mean() * warm ** 2
+
+
 def overlap(a, b):
     wide, high = (max(0, min(a[i + 2], b[i + 2]) - max(a[i], b[i])) for i in (0, 1))
     areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
@@ -122,6 +141,27 @@ WRONG = [
     ("9.3", lambda layers: rolled(layers[-1:]), "last block alone"),
     ("9.3", lambda layers: rolled(layers, product=torch.mul), "product of matrices"),
     ("9.3", lambda layers: layers[0], r"not \(4, 4\)"), ("9.3", lambda layers: torch.eye(4), "not right"),
+    ("10.1", 0.8, "one voter"), ("10.1", 0.512, "all three"), ("10.1", 0.384, "exactly two"),
+    ("10.1", 0.992, "at least one"), ("10.1", 0.104, "is wrong"), ("10.1", 0.64, "two certain voters"),
+    ("10.1", 0.9, "Add up"),
+    ("10.2", lambda several: together(several, logits=True, after=lambda mean: mean.softmax(1)), "forbid"),
+    ("10.2", lambda several: together(several, logits=True), "still logits"),
+    ("10.2", lambda several: together(several) * 3, "adds up to 3"),
+    ("10.2", lambda several: together(several, after=torch.log), "logarithm"),
+    ("10.2", lambda several: together(several, after=lambda mean: mean.softmax(1)), "second softmax"),
+    ("10.2", lambda several: together(several, softmax=1), "wrong way"),
+    ("10.2", lambda several: together(several, softmax=0), "wrong way"),
+    ("10.2", lambda several: several[0].softmax(1), "not right"),
+    ("10.2", lambda several: together(several)[0], r"not \(4, 5\)"),
+    ("10.3", lambda *given: soft_loss(*given, power=0), "squared"),
+    ("10.3", lambda *given: soft_loss(*given, power=1), "squared"),
+    ("10.3", lambda *given: soft_loss(*given) / 5, "batchmean"),
+    ("10.3", lambda *given: soft_loss(*given, reduction="sum"), "sum over the photos"),
+    ("10.3", lambda *given: soft_loss(*given, reduction="none"), "One number"),
+    ("10.3", lambda student, teacher, warm: soft_loss(teacher, student, warm), "other way round"),
+    ("10.3", cross_entropy, "cross-entropy"),
+    ("10.3", lambda student, teacher, warm: soft_loss(student, teacher, 1) * warm ** 2, "At temperature 1"),
+    ("10.3", lambda *given: 0.5, "not right"),
     ("11.1", 6 / 32, "counted twice"), ("11.1", 0.375, "both together"), ("11.1", 6, "cover together"),
     ("11.1", 26, "do they share"), ("11.1", 0.5, "squared paper"), ("11.1", "6/26", "A number is meant"),
     ("11.2", suppressed(same=lambda a, b: True), "two classes"),
@@ -175,6 +215,8 @@ WRONG = [
 
 RIGHT = [
     ("9.2", lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v)), ("9.3", rolled),
+    ("10.1", 0.896), ("10.1", 0.8 ** 3 + 3 * 0.8 ** 2 * 0.2), ("10.2", together), ("10.3", soft_loss),
+    ("10.3", lambda *given: soft_loss(*given).item()),
     ("11.1", 0.23), ("11.1", 3 / 13), ("11.2", suppressed(stays=torch.tensor)),
     ("11.3", mean_precision), ("11.3", lambda *given: torch.tensor(mean_precision(*given))),
     ("14.3", lambda *given: np.int64(flat(*given, lambda side, stride: -(-side // stride)))),
