@@ -67,6 +67,18 @@ def test_solutions_that_came_with_the_course_go_where_they_are_to_be_left_out(he
     assert "solutions.ipynb" in (here / "mine" / "README.md").read_text(encoding="utf-8")
 
 
+def test_solutions_under_another_name_are_told_of_or_removed(here, opened, capsys):
+    assert cli.main(["course", "mine"]) == 0
+    solutions = here / "mine" / "solutions.ipynb"
+    solutions.with_stem("solutions-0.1.0").write_bytes(solutions.read_bytes())
+    saved = here / "mine" / ".ipynb_checkpoints" / "solutions-checkpoint.ipynb"
+    saved.parent.mkdir()
+    saved.write_text("as a person saved it")
+    assert cli.main(["course", "mine", "--without-solutions"]) == 0
+    assert not solutions.exists() and not solutions.with_stem("solutions-0.1.0").exists() and saved.exists()
+    assert f"{saved.relative_to(here / 'mine').as_posix()} is still there" in capsys.readouterr().out
+
+
 def test_a_folder_for_students_has_no_link_to_the_solutions_and_says_who_has_them(here, opened, capsys):
     assert cli.main(["course", "for students", "--without-solutions"]) == 0
     texts = {path.name: path.read_text(encoding="utf-8") for path in (here / "for students").iterdir()

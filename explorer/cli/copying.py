@@ -65,11 +65,10 @@ def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = (),
         if edits and name in edits:
             content = edits[name](content.decode("utf-8")).encode("utf-8")
         shipped, present = _sha256(content), _sha256(target.read_bytes()) if target.is_file() else None
-        own = target.is_symlink() or (present is None and os.path.lexists(target))
         if name in without:
-            unchanged = present in (shipped, record.pop(name, None)) and not own
-            sentences += _left_out(name, target, present, unchanged)
+            sentences += _left_out(target, (shipped, record.get(name)))
             continue
+        own = target.is_symlink() or (present is None and os.path.lexists(target))
         if present == shipped or (present in (None, record.get(name)) and not own):  # as explorer wrote it
             if present != shipped:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,16 +84,27 @@ def copy_notebooks(source: Path, folder: Path, *, without: Collection[str] = (),
     return sentences
 
 
-def _left_out(name: str, target: Path, present: str | None, ours: bool) -> list[str]:
-    """Take away what was copied before; a sentence where there was something. ours: nobody has changed it."""
-    if present is None:
-        return []
-    if not ours:
-        return [f"{name} is still there from before, and differs from explorer's: it is kept. "
-                "Delete it before you hand out the folder."]
-    with writing(target):
-        target.unlink()
-    return [f"{name} was there from before, unchanged: it is removed."]
+def _left_out(target: Path, known: Collection[str | None]) -> list[str]:
+    """Take away what was copied before, beside it too; a sentence for each that was there, or still is.
+
+    known: SHA-256 of what explorer wrote. Another file is a person's, and stays
+    """
+    stem, suffix = target.stem, target.suffix
+    beside = [*target.parent.glob(f"{stem}-*{suffix}"),
+              *target.parent.glob(f".ipynb_checkpoints/{stem}-*{suffix}")]
+    sentences = []
+    for path in [target, *sorted(beside)]:
+        if not os.path.lexists(path):
+            continue
+        name = path.relative_to(target.parent).as_posix()
+        if path.is_file() and not path.is_symlink() and _sha256(path.read_bytes()) in known:
+            with writing(path):
+                path.unlink()
+            sentences.append(f"{name} was there from before, unchanged: it is removed.")
+        else:
+            sentences.append(f"{name} is still there from before, and not as explorer wrote it: it is kept. "
+                             "Delete it before you hand out the folder.")
+    return sentences
 
 
 def _write_beside(content: bytes, target: Path, shipped: str) -> Path:
