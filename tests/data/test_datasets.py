@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from explorer.data import assets_dir
 from explorer.data.checks import broken_photos, duplicates, ordered_as, without_broken
-from explorer.data.datasets import DataError, PhotoSet, Splits, as_photos, cifar10, open_data
+from explorer.data.collection import describe
+from explorer.data.datasets import BUNDLED, DataError, PhotoSet, Splits, as_photos, cifar10, open_data
 from explorer.data.photo_sets import joined
 from explorer.training.run.waiting_photos import opened_once
 
@@ -45,6 +47,11 @@ class Tiny:
 
     def __getitem__(self, index):
         return Image.new("RGB", (8, 8), (index, 0, 0)), self.targets[index]
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_nothing_is_left_out_of_what_comes_along(name):
+    assert describe(assets_dir() / "data" / name).left_out == ()
 
 
 def test_the_bundled_flowers_are_split_as_they_came():
