@@ -145,6 +145,7 @@ view.heat(np.arange(12).reshape(3, 4) / 11, colormap="viridis", own_range=True)"
     expect(reading).to_have_text("row 2, column 3: 100 %")
     stage.click(position={"x": 150, "y": 50})
     expect(view).to_have_attribute("data-place", "0 1")
+    lab.expect_code("print(picked)", "[(0, 1)]\n")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowLeft")
     expect(reading).to_have_text("row 1, column 0: 36.5 %")
