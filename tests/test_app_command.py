@@ -95,10 +95,16 @@ def test_photos_and_a_trained_model_are_named_by_their_whole_path(served, tmp_pa
 
 def test_as_many_visitors_as_the_memory_holds_share_the_processors(served, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(app, "cpu_count", lambda: 8)
     assert cli.main(["app", "--no-browser", "--visitors", "3"]) == 0
     assert os.environ["OMP_NUM_THREADS"] == "2"
     assert 1 <= app._room() <= app.MOST_VISITORS
+
+
+@pytest.mark.parametrize(("free", "visitors"), [(3_000_000_000, 4), (100_000_000, 1), (10**12, 40)])
+def test_as_many_are_let_in_as_a_container_has_memory_for(free, visitors, monkeypatch):
+    monkeypatch.setattr("explorer.machine.memory", lambda: (64 * 10**9, free, 0))
+    assert app._room() == visitors
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
