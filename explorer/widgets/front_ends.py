@@ -24,6 +24,8 @@ EXTENSIONS = {
     "anywidget": ("anywidget", "anywidget", "explorer's own views"),
 }
 
+UNSEEN = "there; in which environment can't be seen from here"
+
 
 @dataclass(frozen=True)
 class Server:
@@ -55,10 +57,12 @@ def server() -> Server:
     try:
         line = Path("/proc", parent, "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
-        return Server(None, "there; in which environment can't be seen from here")
+        return Server(None, UNSEEN)
     program = Path(line[0])
-    if not program.is_absolute() or "python" not in program.name.lower():
+    if "python" not in program.name.lower():
         return Server(None, f"none: {program.name or 'another program'} started this kernel")
+    if not program.is_absolute():  # as it was typed: `python -m jupyterlab`
+        return Server(None, UNSEEN)
     prefix = program.parent.parent
     same = "this kernel's too" if prefix == Path(sys.prefix) else "another environment than this kernel's"
     return Server(prefix, f"in {prefix}, {same}")

@@ -80,7 +80,8 @@ def test_a_kernel_knows_by_its_parent_which_environment_its_server_runs_in(monke
     if not Path("/proc/self/cmdline").is_file():
         return
     lines = {"1": ["/opt/hub/bin/python3.12", "-m", "jupyterlab"], "3": ["/usr/bin/node", "server.js"],
-             "2": [str(Path(sys.prefix, "bin", "python")), "-m", "notebook"]}
+             "2": [str(Path(sys.prefix, "bin", "python")), "-m", "notebook"],
+             "4": ["python", "-m", "jupyterlab"]}
     monkeypatch.setattr(Path, "read_bytes", lambda self: "\0".join(lines[self.parent.name]).encode())
     monkeypatch.setenv("JPY_PARENT_PID", "1")
     at = front_ends.server()
@@ -89,3 +90,5 @@ def test_a_kernel_knows_by_its_parent_which_environment_its_server_runs_in(monke
     assert not front_ends.server().elsewhere and front_ends.server().prefix == Path(sys.prefix)
     monkeypatch.setenv("JPY_PARENT_PID", "3")
     assert front_ends.server().prefix is None and "node started this kernel" in front_ends.server().words
+    monkeypatch.setenv("JPY_PARENT_PID", "4")
+    assert front_ends.server() == front_ends.Server(None, front_ends.UNSEEN)
