@@ -159,6 +159,7 @@ def test_an_unknown_lesson_is_refused_with_the_nearest_name(opened):
     ({"lesson": "fool it", "models": ["resnet18", "resnet34"]}, "is about one model: give model="),
     ({"lesson": "two that disagree", "model": "resnet18"}, r"is about two models: give models="),
     ({"lesson": "two that disagree", "models": ["resnet18"]}, r"is about two models: give models="),
+    ({"lesson": "two that disagree", "models": 5}, r"is about two models: give models="),
 ])
 def test_another_number_of_models_is_refused_in_words(given, words):
     before = len(registry._instances)
