@@ -75,6 +75,7 @@ class LessonNote(W.Box):
             self.lesson, self._waits, self._unset = None, False, False
             self._source = self._model = self._before = None
             self._say()
+            self.dash.saved.later()  # the sentences stand above the picture, too
 
     def html(self) -> str:
         """The sentences, for where no widget is; "" while there is no lesson."""
