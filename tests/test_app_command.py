@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -42,6 +43,7 @@ def served(monkeypatch, tmp_path) -> list[dict[str, Any]]:
 
     monkeypatch.setattr("explorer.cli.serving.server.serve", serve)
     monkeypatch.setattr(app, "kernel_environment", dict)
+    monkeypatch.setattr(app, "_in_background", lambda call, *given: call(*given))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return asked
 
@@ -82,6 +84,13 @@ def test_without_a_browser_the_address_is_there_to_be_opened(served, monkeypatch
     monkeypatch.setattr("webbrowser.open", lambda address: False)
     assert cli.main(["app"]) == 0
     assert "open the address yourself" in capsys.readouterr().out
+
+
+def test_the_app_answers_while_a_browser_in_the_terminal_is_open():
+    shut, opened = threading.Event(), threading.Event()
+    app._in_background(lambda: opened.set() or shut.wait(60))
+    assert opened.wait(60) and not shut.is_set()
+    shut.set()
 
 
 def test_photos_and_a_trained_model_are_named_by_their_whole_path(served, tmp_path, monkeypatch):

@@ -9,8 +9,9 @@ import ipaddress
 import os
 import secrets
 import socket
+import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         if not _is_loopback(args.host):
             complain(OPEN_NETWORK)
         if not args.no_browser:
-            _open_browser(address, private)
+            _in_background(_open_browser, address, private)
 
     serve(sockets, token=token, photos=photos, model=model, visitors=visitors, idle=args.idle, ready=ready,
           debug="debug" in args)
@@ -166,13 +167,19 @@ def _own_address(version: int) -> str:
     return socket.gethostname() if version == 4 else "::1"
 
 
+def _in_background(call: Callable[..., None], *given: Any) -> None:
+    """A browser in the terminal is waited for until its reader ends it, and the app has to answer meanwhile."""
+    threading.Thread(target=call, args=given, daemon=True).start()
+
+
 def _open_browser(address: str, private: Path) -> None:
     """Through a file that only this user can read: the list of processes shows what a browser was given."""
     page = private / "open.html"
-    page.write_text(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}">', encoding="utf-8")
+    text = f'<!doctype html><meta http-equiv="refresh" content="0;url={address}">'
     try:
+        page.write_text(text, encoding="utf-8")
         opened = webbrowser.open(page.as_uri())
-    except webbrowser.Error:
+    except (OSError, webbrowser.Error):
         opened = False
     if not opened:
         print(printable("No browser could be opened: open the address yourself."), flush=True)
