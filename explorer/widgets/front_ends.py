@@ -145,8 +145,9 @@ def advice() -> list[str]:
 def _switched_off(name: str, prefix: Path) -> Path | None:
     from jupyter_core.paths import jupyter_config_path
 
-    places = [prefix / "etc" / "jupyter", *map(Path, jupyter_config_path())]
-    for place in places:
+    own = Path(sys.prefix, "etc", "jupyter")  # a server of another environment does not read it
+    rest = [Path(folder) for folder in jupyter_config_path()]
+    for place in (prefix / "etc" / "jupyter", *(folder for folder in rest if folder != own)):
         file = place / "labconfig" / "page_config.json"
         off = (_read(file) or {}).get("disabledExtensions", {})
         off = {one: True for one in off if isinstance(one, str)} if isinstance(off, list) else off

@@ -62,6 +62,18 @@ def test_an_extension_that_is_switched_off_is_said_with_the_file_that_does_it(hu
     assert front_ends.advice() == []
 
 
+def test_what_is_switched_off_for_servers_of_the_kernels_environment_is_not_off_in_a_hub(hub, tmp_path,
+                                                                                         monkeypatch):
+    own = tmp_path / "kernel" / "etc" / "jupyter"
+    (own / "labconfig").mkdir(parents=True)
+    (own / "labconfig" / "page_config.json").write_text('{"disabledExtensions": {"anywidget": true}}')
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "kernel"))
+    monkeypatch.setattr("jupyter_core.paths.jupyter_config_path", lambda: [str(own)])
+    for prefix, there in ((hub, True), (tmp_path / "kernel", False)):
+        put(prefix, "anywidget", "1")
+        assert front_ends.extension("anywidget", prefix).there is there
+
+
 def test_files_that_are_no_json_are_no_extensions(hub):
     put(hub, "anywidget", "1")
     for text in ("", "[1]", "{"):
