@@ -1,7 +1,7 @@
 """Paths that a person gives, and files that are written whole or not at all.
 
     folder = given_path("~/runs/flowers", "run_dir")          # the home folder; "" is refused in a sentence
-    user_cache("features")                                    # what can be worked out again: ~/.cache/explorer
+    user_cache("features")                                    # what can be worked out again: ~/.cache
     write_whole(folder / "run.json", lambda beside: beside.write_text("{}"))
 
 Whatever explorer writes goes through `write_whole`: a reader finds the old file or the new one, a full disk

@@ -168,7 +168,7 @@ def _own_address(version: int) -> str:
 
 
 def _in_background(call: Callable[..., None], *given: Any) -> None:
-    """A browser in the terminal is waited for until its reader ends it, and the app has to answer meanwhile."""
+    """A browser in the terminal goes on until its reader ends it, and the app has to answer meanwhile."""
     threading.Thread(target=call, args=given, daemon=True).start()
 
 
