@@ -15,6 +15,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
@@ -237,6 +239,12 @@ def test_those_who_arrive_count_before_their_kernel_is_there():
     assert not server.has_room()
 
 
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """To its end, in a thread: a browser of other tests has an event loop in this one."""
+    with ThreadPoolExecutor(1) as one:
+        one.submit(asyncio.run, coroutine).result()
+
+
 class Kernels(set):
     """The ids of those that run."""
 
@@ -264,11 +272,11 @@ def test_who_leaves_before_the_page_is_there_gives_the_place_back(leaves, waits,
 
     page = SimpleNamespace(settings={"voila": server}, xsrf_token="", get_generator=generate, _left=False,
                            current_user="somebody", write=lambda html: None, flush=lambda: None)
-    asyncio.run(pages.Page.get.__wrapped__(page))
+    run(pages.Page.get.__wrapped__(page))
     [(seconds, call, given)] = later
     assert (seconds, server.arriving) == (waits, 0)
     for kernel in (*given, "seen", "gone long ago"):
-        asyncio.run(call(kernel))
+        run(call(kernel))
     assert server.kernel_manager == {"seen"}
 
 
