@@ -1,6 +1,7 @@
 """Paths that a person gives, and files that are written whole or not at all.
 
     folder = given_path("~/runs/flowers", "run_dir")          # the home folder; "" is refused in a sentence
+    user_cache("features")                                    # what can be worked out again: ~/.cache
     write_whole(folder / "run.json", lambda beside: beside.write_text("{}"))
 
 Whatever explorer writes goes through `write_whole`: a reader finds the old file or the new one, a full disk
@@ -63,6 +64,13 @@ def given_path(path: str | os.PathLike, name: str = "path") -> Path:
         return Path(text).expanduser()
     except RuntimeError:  # ~somebody who is not known here
         raise ValueError(f"{name} is {text!r}: there is no such user here. Give the whole path.") from None
+
+
+def user_cache(*inside: str) -> Path:
+    """Where explorer keeps what it can get or work out again: `explorer` in the user's cache folder, or a
+    folder in it. Raises RuntimeError where neither XDG_CACHE_HOME nor a home folder is known.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "explorer", *inside).expanduser()
 
 
 @contextmanager

@@ -174,11 +174,20 @@ def memory() -> tuple[int, int, int] | None:
         try:
             limit = int(Path(most).read_text(encoding="ascii"))
             if limit < total:
-                taken = int(Path(used).read_text(encoding="ascii"))
-                total, free = limit, max(0, min(free, limit - taken))
+                total, free = limit, max(0, min(free, limit - _taken(Path(used))))
         except (OSError, ValueError):  # no limit, or another system
             continue
     return total, free, own
+
+
+def _taken(used: Path) -> int:
+    """Bytes that a container uses, without copies of files that make room when somebody needs it."""
+    taken = int(used.read_text(encoding="ascii"))
+    try:
+        lines = used.with_name("memory.stat").read_text(encoding="ascii").splitlines()
+        return taken - next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+    except (OSError, ValueError, IndexError):
+        return taken
 
 
 def _weights() -> Iterator[Finding]:

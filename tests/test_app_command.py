@@ -11,9 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,6 +45,7 @@ def served(monkeypatch, tmp_path) -> list[dict[str, Any]]:
 
     monkeypatch.setattr("explorer.cli.serving.server.serve", serve)
     monkeypatch.setattr(app, "kernel_environment", dict)
+    monkeypatch.setattr(app, "_in_background", lambda call, *given: call(*given))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return asked
 
@@ -84,6 +88,13 @@ def test_without_a_browser_the_address_is_there_to_be_opened(served, monkeypatch
     assert "open the address yourself" in capsys.readouterr().out
 
 
+def test_the_app_answers_while_a_browser_in_the_terminal_is_open():
+    shut, opened = threading.Event(), threading.Event()
+    app._in_background(lambda: opened.set() or shut.wait(60))
+    assert opened.wait(60) and not shut.is_set()
+    shut.set()
+
+
 def test_photos_and_a_trained_model_are_named_by_their_whole_path(served, tmp_path, monkeypatch):
     """Each visitor's kernel runs in a folder of its own."""
     monkeypatch.chdir(tmp_path)
@@ -95,10 +106,16 @@ def test_photos_and_a_trained_model_are_named_by_their_whole_path(served, tmp_pa
 
 def test_as_many_visitors_as_the_memory_holds_share_the_processors(served, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(app, "cpu_count", lambda: 8)
     assert cli.main(["app", "--no-browser", "--visitors", "3"]) == 0
     assert os.environ["OMP_NUM_THREADS"] == "2"
     assert 1 <= app._room() <= app.MOST_VISITORS
+
+
+@pytest.mark.parametrize(("free", "visitors"), [(3_000_000_000, 4), (100_000_000, 1), (10**12, 40)])
+def test_as_many_are_let_in_as_a_container_has_memory_for(free, visitors, monkeypatch):
+    monkeypatch.setattr("explorer.machine.memory", lambda: (64 * 10**9, free, 0))
+    assert app._room() == visitors
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
@@ -222,6 +239,12 @@ def test_those_who_arrive_count_before_their_kernel_is_there():
     assert not server.has_room()
 
 
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """To its end, in a thread: a browser of other tests has an event loop in this one."""
+    with ThreadPoolExecutor(1) as one:
+        one.submit(asyncio.run, coroutine).result()
+
+
 class Kernels(set):
     """The ids of those that run."""
 
@@ -249,11 +272,11 @@ def test_who_leaves_before_the_page_is_there_gives_the_place_back(leaves, waits,
 
     page = SimpleNamespace(settings={"voila": server}, xsrf_token="", get_generator=generate, _left=False,
                            current_user="somebody", write=lambda html: None, flush=lambda: None)
-    asyncio.run(pages.Page.get.__wrapped__(page))
+    run(pages.Page.get.__wrapped__(page))
     [(seconds, call, given)] = later
     assert (seconds, server.arriving) == (waits, 0)
     for kernel in (*given, "seen", "gone long ago"):
-        asyncio.run(call(kernel))
+        run(call(kernel))
     assert server.kernel_manager == {"seen"}
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 import explorer
 from explorer.data.datasets import cifar10, open_data
 from explorer.data.images import ImageError
-from explorer.files import DiskError, given_path, remove_stale, write_text, write_whole
+from explorer.files import DiskError, given_path, remove_stale, user_cache, write_text, write_whole
 from explorer.inspection.features.cache import cache_size, clear_cache
 from explorer.inspection.features.folders import run_folder
 from explorer.models.weights.choosing import read_state_dict
@@ -47,6 +47,14 @@ def test_the_home_folder_is_meant_by_its_sign(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert given_path("~/x") == given_path(Path("~/x")) == tmp_path / "x"
     assert given_path("a/~") == Path("a/~")
+
+
+@pytest.mark.parametrize(("cache", "found"), [("/elsewhere", "/elsewhere/explorer/live"),
+                                            ("", "/at home/.cache/explorer/live")])
+def test_the_cache_is_where_the_user_has_it_and_never_in_the_present_folder(monkeypatch, cache, found):
+    monkeypatch.setenv("HOME", "/at home")
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    assert user_cache("live") == Path(found)
 
 
 def test_every_file_gets_the_umasks_mode(tmp_path):

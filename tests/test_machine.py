@@ -96,6 +96,8 @@ def test_memory_is_what_a_container_may_use(monkeypatch, tmp_path):
     assert found["memory"].startswith("1.00 GB, 100 MB of it free; this process holds ")
     assert found.advice == ("Only 100 MB of memory are free: shut down the kernels of other notebooks, or "
                             "choose a smaller model.",)
+    (tmp_path / "memory.stat").write_text("file 300000000\ninactive_file 50000000\n")
+    assert machine.memory()[1] == 15 * 10**7  # copies of files make room when it is needed
     (tmp_path / "most").write_text("max\n")
     assert machine.memory()[0] == total
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import importlib.util
 import ipaddress
 import os
 import secrets
 import socket
-import sys
+import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from explorer._threads import cpu_count
 from explorer.cli.given import DEFAULT_MODEL, check_model_name, is_folder, typed_count, typed_path, typed_port
-from explorer.cli.jupyter import kernel_environment
+from explorer.cli.jupyter import check_installed, kernel_environment
 from explorer.cli.printing import CommandError, complain, printable
 from explorer.files import given_path
 
@@ -27,7 +27,8 @@ PER_VISITOR = 0.7  # GB of memory that a kernel with its dashboard takes
 MOST_VISITORS = 40
 IDLE = 30  # minutes
 OPEN_NETWORK = ("Whoever gets this address can use the dashboard, and with it open folders of this computer "
-                "and write files, as you can. It is not encrypted: use it in a network that you trust.")
+                "and write files, as you can. What is sent is not encrypted: use it in a network that you "
+                "trust.")
 
 
 def add(commands: Any, every: argparse.ArgumentParser) -> None:
@@ -56,15 +57,13 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if importlib.util.find_spec("voila") is None:
-        python = Path(sys.executable).name
-        raise CommandError(f"Voilà is missing. Install it with `{python} -m pip install voila`.")
+    check_installed("voila", "Voilà")
     photos, model = _photos(args.photos), _model(args.model)
     visitors = args.visitors or _room()
     token = secrets.token_urlsafe(18)
     os.environ.update(kernel_environment())
     # Many kernels share the processors: more threads in all would wait for each other.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // visitors)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cpu_count() // visitors)))
     from explorer.cli.serving.server import serve
 
     sockets = _bound(args.host, args.port)
@@ -77,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         if not _is_loopback(args.host):
             complain(OPEN_NETWORK)
         if not args.no_browser:
-            _open_browser(address, private)
+            _in_background(_open_browser, address, private)
 
     serve(sockets, token=token, photos=photos, model=model, visitors=visitors, idle=args.idle, ready=ready,
           debug="debug" in args)
@@ -104,15 +103,19 @@ def _model(text: str) -> str:
 
 
 def _room() -> int:
-    """How many dashboards the free memory holds; where a system does not tell it, half of all memory."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
-        with contextlib.suppress(OSError, StopIteration):
-            lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-            line = next(line for line in lines if line.startswith("MemAvailable:"))
-            free = int(line.split()[1]) * 1024
-        return max(1, min(MOST_VISITORS, int(free / 1e9 / PER_VISITOR)))
-    return 4
+    """How many dashboards the free memory holds; half of all memory where a system does not tell what is
+    free, and 4 where it tells nothing.
+    """
+    from explorer.machine import memory
+
+    if (known := memory()) is not None:
+        free = known[1]
+    else:
+        try:
+            free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        except (OSError, ValueError, AttributeError):
+            return 4
+    return max(1, min(MOST_VISITORS, int(free / 1e9 / PER_VISITOR)))
 
 
 def _bound(host: str, port: int | None) -> Sequence[socket.socket]:
@@ -164,13 +167,19 @@ def _own_address(version: int) -> str:
     return socket.gethostname() if version == 4 else "::1"
 
 
+def _in_background(call: Callable[..., None], *given: Any) -> None:
+    """A browser in the terminal goes on until its reader ends it, and the app has to answer meanwhile."""
+    threading.Thread(target=call, args=given, daemon=True).start()
+
+
 def _open_browser(address: str, private: Path) -> None:
     """Through a file that only this user can read: the list of processes shows what a browser was given."""
     page = private / "open.html"
-    page.write_text(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}">', encoding="utf-8")
+    text = f'<!doctype html><meta http-equiv="refresh" content="0;url={address}">'
     try:
+        page.write_text(text, encoding="utf-8")
         opened = webbrowser.open(page.as_uri())
-    except webbrowser.Error:
+    except (OSError, webbrowser.Error):
         opened = False
     if not opened:
         print(printable("No browser could be opened: open the address yourself."), flush=True)

@@ -12,7 +12,7 @@ from explorer.cli.copying import copy_notebooks, folder_for
 from explorer.cli.given import typed_path
 from explorer.cli.jupyter import (
     add_server,
-    check_jupyterlab,
+    check_installed,
     jupyter_command,
     markdown_as_pages,
     run_until_ctrl_c,
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from explorer.data.samples import notebooks_dir
 
     if not args.no_open:
-        check_jupyterlab()
+        check_installed("jupyterlab", "JupyterLab")
     folder = folder_for(args.folder, COURSE_FOLDER, how="`vision-explorer course FOLDER`")
     without = {SOLUTIONS} if args.without_solutions else set()
     edits = {name: partial(_replaced, pairs) for name, pairs in FOR_STUDENTS.items()} if without else None

@@ -23,11 +23,11 @@ def add_server(command: argparse.ArgumentParser) -> None:
     command.set_defaults(jupyter=[])
 
 
-def check_jupyterlab() -> None:
-    """Raise CommandError, with the cure, where JupyterLab is missing."""
-    if importlib.util.find_spec("jupyterlab") is None:
+def check_installed(package: str, called: str) -> None:
+    """Raise CommandError, with the cure, where a package is missing. called: its name in a sentence"""
+    if importlib.util.find_spec(package) is None:
         python = Path(sys.executable).name
-        raise CommandError(f"JupyterLab is missing. Install it with `{python} -m pip install jupyterlab`.")
+        raise CommandError(f"{called} is missing. Install it with `{python} -m pip install {package}`.")
 
 
 def jupyter_command(folder: Path, opens: str, args: argparse.Namespace) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from explorer.cli.copying import copy_notebooks, folder_for
 from explorer.cli.given import typed_path
-from explorer.cli.jupyter import add_server, check_jupyterlab, jupyter_command, run_until_ctrl_c
+from explorer.cli.jupyter import add_server, check_installed, jupyter_command, run_until_ctrl_c
 from explorer.cli.printing import printable
 
 TOUR_FOLDER = "vision-explorer-tour"
@@ -30,7 +30,7 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from explorer.data.samples import notebooks_dir
 
-    check_jupyterlab()
+    check_installed("jupyterlab", "JupyterLab")
     folder = tour_folder(args.to)
     for sentence in copy_notebooks(notebooks_dir(), folder):
         print(printable(sentence))

@@ -29,7 +29,7 @@ from explorer.data.rows import FromDataset, Label, labels_of_rows
 from explorer.data.samples import assets_dir
 from explorer.data.table_cells import is_frame
 from explorer.data.table_columns import PhotoTable
-from explorer.files import given_path
+from explorer.files import given_path, user_cache
 
 BUNDLED = ("flowers5", "flowers5_nano")
 
@@ -296,8 +296,7 @@ def cifar10(root: str | os.PathLike | None = None, *, download: bool = True) -> 
     """
     from torchvision.datasets import CIFAR10
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "explorer").expanduser()
-    places = [given_path(root, "root")] if root is not None else [Path("data"), cache]
+    places = [given_path(root, "root")] if root is not None else [Path("data"), user_cache()]
     for place in places:
         try:
             train, val = (as_photos(CIFAR10(place, train=train)) for train in (True, False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -44,14 +43,13 @@ from explorer.widgets.panels.search.panel import SearchPanel
 from explorer.widgets.panels.segment.panel import SegmentPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.teach.panel import TeachPanel
-from explorer.widgets.panels.work import busy_html, said_html
+from explorer.widgets.panels.work import said_html
+from explorer.widgets.panels.working import WorkingLine
 from explorer.widgets.parts.slider_names import SliderNames
 from explorer.widgets.session import CLOSED, Session
 from explorer.widgets.status import status_html
 
 HERE = Path(__file__).parent
-
-PATIENCE = 0.15  # seconds after which the page says what is being done: most looks are over by then
 
 #: A tab each: (title, class). An attribute of the dashboard is called like the class: `stages` is a
 #: StagesPanel.
@@ -117,7 +115,8 @@ class Dashboard(W.VBox):
         self.picker = PickerPanel(self.session)
         self.images = ImagesPanel(self.session)
         self.predictions = PredictionsPanel(self.session)
-        self.working = W.HTML()  # beside the model, where coming and going moves nothing
+        # beside the model, where coming and going moves nothing
+        self.working = WorkingLine(self._sessions, self.session.lock)
         plain, style = self.working.layout, self.working.style  # for all: each is a widget of its own
         self.status, self.message = (W.HTML(layout=plain, style=style) for _ in range(2))
 
@@ -142,15 +141,14 @@ class Dashboard(W.VBox):
         self.add_class("vx-dashboard")
         self._closed = self._wants_basic = False
         self.basic: BasicPanel | None = None  # once it was asked for, or the page needs it
-        self.views = Noticing(self.images.gallery, self.session.lock, self._lay_out)
+        self.noticing = Noticing(self.images.gallery, self.session.lock, self._lay_out)
         self.saved = Saved(self._sessions, self.note.html)  # its picture, for where no kernel runs
-        self._patience: threading.Timer | None = None
         _MADE.keep(self)
         _memory.keep()
 
         self.tabs.observe(self._open_tab, "selected_index")
         self.session.observe(self._bring_to_front, ["tab"])
-        self.session.observe(self._show_working, ["busy"])
+        self.session.observe(self.working.follow, ["busy"])
         self.session.observe(self._show_status, ["look", "model_name", "busy"])
         self.session.observe(self._show_error, ["error"])
         self.session.observe(self.saved.later, ["look"])
@@ -226,7 +224,7 @@ class Dashboard(W.VBox):
                 raise RuntimeError(CLOSED)
             self._wants_basic = on
             if not on:
-                self.views.again()
+                self.noticing.again()
             self._lay_out()
 
     def close(self) -> None:
@@ -234,14 +232,13 @@ class Dashboard(W.VBox):
         if getattr(self, "_closed", True):  # closed before, or never finished
             return
         self._closed = True
-        self.views.close()
+        self.noticing.close()
         self.saved.close()
         self.note.end()
         self._newcomers.close()
         self.session.close()
         if self.second is not None:
             self.second.close()
-        self._stop_waiting()
         close_whole(self)
         super().close()
         _memory.give_back()
@@ -267,12 +264,14 @@ class Dashboard(W.VBox):
     def _lay_out(self) -> None:
         """The whole dashboard, or basic mode where that was asked for or the page can load no more."""
         shown = self.whole
-        if self._wants_basic or self.views.missing:
+        if self._wants_basic or self.noticing.missing:
             basic = self._basic_panel()
-            basic.say(missing=self.views.missing)
+            basic.say(missing=self.noticing.missing)
             shown = (self.whole[0], self.working, self.message, self.note, basic)
         if shown != self.children:
             self.children = shown
+        if self.basic is not None:
+            self.basic.seen(self.in_basic)
         self._show_error()
         self._open_tab()
         self.note.laid_out()
@@ -297,7 +296,7 @@ class Dashboard(W.VBox):
             before, self.second = self.second, None
             if change["new"] is not None:
                 self.second = Beside(self.session, change["new"])
-                self.second.session.observe(self._show_working, ["busy"])
+                self.second.session.observe(self.working.follow, ["busy"])
                 self.second.session.observe(self.saved.later, ["look"])
             chip = self.add_second if self.second is None else self.second.line
             self.head.children = self._in_head(chip)
@@ -309,7 +308,7 @@ class Dashboard(W.VBox):
             if before is not None:
                 before.close()
             self._open_tab()
-            self._show_working()  # what was done for the former one is no longer said
+            self.working.follow()  # what was done for the former one is no longer said
             self.saved.later()
 
     # --- status ------------------------------------------------------------------------------------------
@@ -324,41 +323,13 @@ class Dashboard(W.VBox):
         for panel in sorted(self.tabs.children, key=lambda panel: panel is front):
             panel.seen(panel is front)
 
-    def _show_working(self, _change=None) -> None:
-        """Say what is being done once it takes a while. Each word of it is a message and a redrawing, which
-        would compete with the look itself.
-        """
-        if not self._busy():
-            self._stop_waiting()
-            self.working.value = ""
-        elif self.working.value:
-            self._say_working()
-        elif self._patience is None:
-            self._patience = threading.Timer(PATIENCE, self._say_working)
-            self._patience.daemon = True
-            self._patience.start()
-
-    def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-
-    def _say_working(self) -> None:
-        with self.session.lock:
-            busy = self._busy()
-            self.working.value = busy_html(busy) if busy else ""
-
-    def _busy(self) -> str:
-        """What is being done for the first model, or else for the second."""
-        return next(filter(None, (one.busy for one in self._sessions())), "")
-
     def _show_status(self, _change=None) -> None:
         self.status.value = status_html(self.session)
 
     def _show_error(self, _change=None) -> None:
         said = self.picker.actions.problem.value and not self.in_basic
         problems = [self.session.error] if self.session.error and not said else []
-        if self.views.missing:
+        if self.noticing.missing:
             problems.insert(0, NO_VIEWS)
         self.message.value = "".join(said_html(text, wrong=True) for text in problems)
 
@@ -366,7 +337,7 @@ class Dashboard(W.VBox):
         """A click proves that a browser shows the dashboard:
         if the views have not loaded there, they can't.
         """
-        self.views.say()
+        self.noticing.say()
 
 
 def called(panel: W.Widget) -> str:

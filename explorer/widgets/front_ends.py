@@ -24,6 +24,8 @@ EXTENSIONS = {
     "anywidget": ("anywidget", "anywidget", "explorer's own views"),
 }
 
+UNSEEN = "there; in which environment can't be seen from here"
+
 
 @dataclass(frozen=True)
 class Server:
@@ -55,10 +57,12 @@ def server() -> Server:
     try:
         line = Path("/proc", parent, "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
-        return Server(None, "there; in which environment can't be seen from here")
+        return Server(None, UNSEEN)
     program = Path(line[0])
-    if not program.is_absolute() or "python" not in program.name.lower():
+    if "python" not in program.name.lower():
         return Server(None, f"none: {program.name or 'another program'} started this kernel")
+    if not program.is_absolute():  # as it was typed: `python -m jupyterlab`
+        return Server(None, UNSEEN)
     prefix = program.parent.parent
     same = "this kernel's too" if prefix == Path(sys.prefix) else "another environment than this kernel's"
     return Server(prefix, f"in {prefix}, {same}")
@@ -141,8 +145,9 @@ def advice() -> list[str]:
 def _switched_off(name: str, prefix: Path) -> Path | None:
     from jupyter_core.paths import jupyter_config_path
 
-    places = [prefix / "etc" / "jupyter", *map(Path, jupyter_config_path())]
-    for place in places:
+    own = Path(sys.prefix, "etc", "jupyter")  # a server of another environment does not read it
+    rest = [Path(folder) for folder in jupyter_config_path()]
+    for place in (prefix / "etc" / "jupyter", *(folder for folder in rest if folder != own)):
         file = place / "labconfig" / "page_config.json"
         off = (_read(file) or {}).get("disabledExtensions", {})
         off = {one: True for one in off if isinstance(one, str)} if isinstance(off, list) else off

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.widgets.gallery import first_photo, same_file
-from explorer.widgets.lessons import CHANGE, LESSONS, Lesson, find_lesson
+from explorer.widgets.lessons import LESSONS, Lesson, find_lesson
 
 if TYPE_CHECKING:
     from explorer.models.contract import VisionModel
@@ -75,6 +75,7 @@ class LessonNote(W.Box):
             self.lesson, self._waits, self._unset = None, False, False
             self._source = self._model = self._before = None
             self._say()
+            self.dash.saved.later()  # the sentences stand above the picture, too
 
     def html(self) -> str:
         """The sentences, for where no widget is; "" while there is no lesson."""
@@ -84,7 +85,7 @@ class LessonNote(W.Box):
         see = lesson.see if self._as_set(lesson) else lesson.elsewhere
         if lesson.whole and session.model is not None and not self._waits and not crops(session.model):
             see = NO_CROP.format(model=session.model_name)
-        whole = f"<p>{IN_WHOLE}</p>" if self.dash.in_basic and CHANGE in lesson.settings else ""
+        whole = f"<p>{IN_WHOLE}</p>" if self.dash.in_basic and lesson.by_tab else ""
         return (f"<p><b>{escape(lesson.name.capitalize())}.</b> {escape(lesson.do)}</p>{whole}"
                 f"<p><b>What to see.</b> {escape(see)}</p>")
 

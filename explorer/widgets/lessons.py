@@ -25,6 +25,7 @@ class Lesson:
     photo:   the title of the bundled photo;  asks: the class that its heat map is about, "" for the likeliest
     models:  one name, or two side by side
     whole:   whether the second model is the first one, shown the whole photo
+    by_tab:  whether what to do is done with controls of a tab, which basic mode lacks
     settings, with_photo: (place in the dashboard, value), set in this order; a method is called with the
                           value's parts. Those of `with_photo` are about this photo alone
     """
@@ -37,6 +38,7 @@ class Lesson:
     asks: str = ""
     models: tuple[str, ...] = (USUAL,)
     whole: bool = False
+    by_tab: bool = False
     settings: tuple[tuple[str, Any], ...] = ()
     with_photo: tuple[tuple[str, Any], ...] = ()
 
@@ -54,7 +56,7 @@ LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in (
                   "be in its answer.",
         settings=(HEAT, GRAD_CAM, (BESIDE, "nothing"))),
     Lesson(
-        "fool it", photo="Cameraman (greyscale)",
+        "fool it", photo="Cameraman (greyscale)", by_tab=True,
         do="Move epsilon up and down: every value of the photo is pushed by so much, the way that hurts "
            "most.",
         see="One step of 255 is less than an eye can see, and the network takes the tripod for a harmonica.",
@@ -63,7 +65,7 @@ LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in (
         settings=(CHANGE, ("explain.what_if.fgsm.on_top", ()), ("explain.what_if.fgsm.aim.value", "away"),
                   ("explain.what_if.fgsm.epsilon.value", 1 / 255))),
     Lesson(
-        "spot the shortcut", photo="Space shuttle",
+        "spot the shortcut", photo="Space shuttle", by_tab=True,
         do="Draw another box on the photo: hide the cloud in place of the shuttle, then both.",
         see="The shuttle is hidden, and the answer is still space shuttle: the cloud of its launch is "
             "enough.",
@@ -72,7 +74,7 @@ LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in (
         settings=(CHANGE, ("explain.what_if.mask.on_top", ())),
         with_photo=(("explain.what_if.mask.hide", ((240, 40, 370, 290), "grey")),)),
     Lesson(
-        "where it looks", photo="Bananas and a pomegranate", asks="pomegranate",
+        "where it looks", photo="Bananas and a pomegranate", asks="pomegranate", by_tab=True,
         do="Click banana among the answers, then write pomegranate into the field Class again.",
         see="Asked about the pomegranate, the light lies on the red fruit; asked about the banana, on the "
             "yellow ones.",
@@ -108,10 +110,11 @@ def check_lesson(name: Any, model: Any, models: Any) -> Lesson | None:
         return None
     lesson = find_lesson(name)
     several = models is not None
+    two = isinstance(models, (list, tuple)) and len(models) == 2
     if several and len(lesson.models) == 1:
         raise ValueError(f"The lesson {lesson.name!r} is about one model: give model= in place of models=; "
                          "another can be put beside it afterwards.")
-    if len(lesson.models) == 2 and (len(models) != 2 if several else model != USUAL):
+    if len(lesson.models) == 2 and not (two if several else model == USUAL):
         raise ValueError(f"The lesson {lesson.name!r} is about two models: give models=[first, second], or "
                          "none.")
     return lesson

@@ -11,6 +11,7 @@ import pytest
 from ipywidgets.widgets import widget as registry
 
 import explorer
+from explorer.widgets.lessons import LESSONS
 from explorer.widgets.panels.basic import noticing
 from explorer.widgets.parts.base import ExplorerPart
 from tests.html import parse
@@ -151,17 +152,17 @@ def test_a_dashboard_whose_views_are_missing_says_so_and_shows_basic_mode(net):
     dash = explorer.Dashboard(net, images=[PHOTOS[0], PHOTOS[8]])
     dash.wait()
     assert dash.basic is None and dash.children == dash.whole
-    dash.views.say()
+    dash.noticing.say()
     message = parse(dash.message.value)
     assert message.find_all(role="alert") and message.says("pip install anywidget")
     assert dash.message in dash.children and dash.basic in dash.children
     assert not set(dash.whole[1:]) & set(dash.children)
     dash.basic.back.click()
     assert dash.children == dash.whole and dash.message.value == ""
-    dash.views.say()
+    dash.noticing.say()
     dash.images.gallery._receive(None, {"kind": "ready"}, [])
     assert dash.children == dash.whole and dash.message.value == ""
-    dash.views.say()  # they are there: whoever says otherwise errs
+    dash.noticing.say()  # they are there: whoever says otherwise errs
     assert dash.children == dash.whole
     dash.close()
 
@@ -174,6 +175,19 @@ def test_who_asked_for_basic_mode_keeps_it_where_the_views_load(dash):
     assert dash.children == dash.whole
     dash.show_basic()
     assert dash.basic in dash.children
+
+
+def test_behind_the_whole_dashboard_basic_mode_rests_and_catches_up_when_it_is_shown_again(dash):
+    view, before = dash.basic.view, dash.basic.view.answer.value
+    dash.show_basic(False)
+    dash.session.open_image(dict(dash.session.gallery)["Espresso"], "Espresso")
+    dash.session.beside = "tf_efficientnet_lite1"
+    dash.wait(), dash.basic.wait()
+    assert view.answer.value == before and "Espresso" not in dash.basic.second.answer.value
+    dash.show_basic()
+    for one in (view, dash.basic.second):
+        assert "The photo: Espresso" in one.answer.value
+    assert dash.basic.photo.value == "Espresso"
 
 
 def test_every_view_of_basic_mode_is_one_of_ipywidgets(dash):
@@ -268,7 +282,10 @@ def test_a_run_is_started_watched_and_opened(dash):
     learning = dash.basic.learning
     learning.where.data.value = "flowers5_nano"
     learning.epochs.value = 1
-    learning.start.click()
+    learning.use.disabled = False  # as with a run from before
+    with dash.session.lock:  # its job can't be over yet
+        learning.start.click()
+        assert learning.start.disabled and learning.use.disabled
     assert learning.wait()
     run = dash.session.run
     run.wait()
@@ -292,6 +309,7 @@ def test_boxes_and_masks_are_shown_too():
     dash = explorer.Dashboard("retinanet_lite0", images=[PHOTOS[0]], basic=True)
     dash.wait(), dash.basic.wait()
     assert parse(dash.basic.view.answer.value).find_all("img")
+    assert dash.basic.view.method.value == "layercam"  # Grad-CAM of a box is often dark all over
     assert dash.basic.learning.where.data.value == "bccd"
     dash.close()
 
@@ -312,6 +330,16 @@ def test_a_closed_dashboard_says_so_and_makes_no_basic_mode(net):
     with pytest.raises(RuntimeError, match="This dashboard is closed"):
         dash.show_basic()
     assert set(registry._instances) == before
+
+
+def test_a_lesson_that_is_about_controls_that_basic_mode_lacks_says_so(net):
+    dash = explorer.Dashboard(net, basic=True)
+    said = {}
+    for name in LESSONS:
+        dash.lesson = name
+        said[name] = "wait in the whole dashboard" in dash.note.text.value
+    dash.close()
+    assert [name for name in said if said[name]] == ["fool it", "spot the shortcut", "where it looks"]
 
 
 @pytest.mark.parametrize("later", [False, True])

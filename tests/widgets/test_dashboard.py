@@ -13,9 +13,9 @@ from ipywidgets.widgets import widget as registry
 from traitlets import TraitError
 
 import explorer
-from explorer.widgets import dashboard
 from explorer.widgets.gallery import gallery
 from explorer.widgets.jobs import MOST
+from explorer.widgets.panels import working
 from explorer.widgets.session import ExplorerError
 from tests.html import parse
 
@@ -42,11 +42,11 @@ def test_it_opens_with_trained_weights_and_a_photo_whose_heat_map_says_something
 def test_the_page_hears_what_is_being_done_only_where_it_takes_a_while(dash, monkeypatch):
     said, spoken = [], threading.Event()
     dash.working.observe(lambda change: (said.append(change["new"]), spoken.set()), "value")
-    monkeypatch.setattr(dashboard, "PATIENCE", 60)
+    monkeypatch.setattr(working, "PATIENCE", 60)
     dash.session.image = PHOTOS[1]
     dash.wait()
     assert said == [] and dash.session.image_name == PHOTOS[1].title
-    monkeypatch.setattr(dashboard, "PATIENCE", 0)
+    monkeypatch.setattr(working, "PATIENCE", 0)
     dash.session._publish(busy="opening a large model")
     assert spoken.wait(20)
     dash.session._publish(busy="looking with it")

@@ -62,6 +62,18 @@ def test_an_extension_that_is_switched_off_is_said_with_the_file_that_does_it(hu
     assert front_ends.advice() == []
 
 
+def test_what_is_switched_off_for_servers_of_the_kernels_environment_is_not_off_in_a_hub(hub, tmp_path,
+                                                                                         monkeypatch):
+    own = tmp_path / "kernel" / "etc" / "jupyter"
+    (own / "labconfig").mkdir(parents=True)
+    (own / "labconfig" / "page_config.json").write_text('{"disabledExtensions": {"anywidget": true}}')
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "kernel"))
+    monkeypatch.setattr("jupyter_core.paths.jupyter_config_path", lambda: [str(own)])
+    for prefix, there in ((hub, True), (tmp_path / "kernel", False)):
+        put(prefix, "anywidget", "1")
+        assert front_ends.extension("anywidget", prefix).there is there
+
+
 def test_files_that_are_no_json_are_no_extensions(hub):
     put(hub, "anywidget", "1")
     for text in ("", "[1]", "{"):
@@ -80,7 +92,8 @@ def test_a_kernel_knows_by_its_parent_which_environment_its_server_runs_in(monke
     if not Path("/proc/self/cmdline").is_file():
         return
     lines = {"1": ["/opt/hub/bin/python3.12", "-m", "jupyterlab"], "3": ["/usr/bin/node", "server.js"],
-             "2": [str(Path(sys.prefix, "bin", "python")), "-m", "notebook"]}
+             "2": [str(Path(sys.prefix, "bin", "python")), "-m", "notebook"],
+             "4": ["python", "-m", "jupyterlab"]}
     monkeypatch.setattr(Path, "read_bytes", lambda self: "\0".join(lines[self.parent.name]).encode())
     monkeypatch.setenv("JPY_PARENT_PID", "1")
     at = front_ends.server()
@@ -89,3 +102,5 @@ def test_a_kernel_knows_by_its_parent_which_environment_its_server_runs_in(monke
     assert not front_ends.server().elsewhere and front_ends.server().prefix == Path(sys.prefix)
     monkeypatch.setenv("JPY_PARENT_PID", "3")
     assert front_ends.server().prefix is None and "node started this kernel" in front_ends.server().words
+    monkeypatch.setenv("JPY_PARENT_PID", "4")
+    assert front_ends.server() == front_ends.Server(None, front_ends.UNSEEN)

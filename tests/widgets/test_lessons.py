@@ -159,6 +159,7 @@ def test_an_unknown_lesson_is_refused_with_the_nearest_name(opened):
     ({"lesson": "fool it", "models": ["resnet18", "resnet34"]}, "is about one model: give model="),
     ({"lesson": "two that disagree", "model": "resnet18"}, r"is about two models: give models="),
     ({"lesson": "two that disagree", "models": ["resnet18"]}, r"is about two models: give models="),
+    ({"lesson": "two that disagree", "models": 5}, r"is about two models: give models="),
 ])
 def test_another_number_of_models_is_refused_in_words(given, words):
     before = len(registry._instances)
@@ -255,13 +256,15 @@ def test_a_look_that_was_under_way_is_not_taken_for_the_lessons(opened):
     assert ready(dash).explain.what_if.fgsm.epsilon.value == 1 / 255
 
 
-def test_closing_a_lesson_takes_its_sentences_away_and_nothing_else(opened):
-    dash = ready(opened(small(), images=PHOTOS, lesson="fool it"))
+def test_closing_a_lesson_takes_its_sentences_away_and_nothing_else(opened, monkeypatch):
+    dash, renewed = ready(opened(small(), images=PHOTOS, lesson="fool it")), []
+    monkeypatch.setattr(dash.saved, "later", lambda *_: renewed.append("the saved picture"))
     before = state(dash)
     assert "stays as it is" in dash.note.shut.description
     dash.note.shut.click()
     after = state(dash)
     assert (dash.lesson, dash.note.menu.value, dash.note.children, dash.note.html()) == (None, "", (), "")
+    assert renewed == ["the saved picture"]
     gone = ("lesson", "menu", "says")
     assert {key: after[key] for key in after if key not in gone} == \
         {key: before[key] for key in before if key not in gone}

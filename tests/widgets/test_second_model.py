@@ -117,13 +117,13 @@ def test_a_second_model_that_is_taken_away_while_it_looks_shows_nothing_more(ope
     monkeypatch.setattr("explorer.inspection.look.looking.look_once", slow)
     dash.images.gallery._receive(None, {"kind": "pick", "index": 1}, [])
     assert looking.wait(30)
-    assert second.session.busy and dash._busy()
+    assert second.session.busy and dash.working.doing
     second.line.click()
     assert dash.second is None and dash.session.beside is None
     go_on.set()
     dash.wait()
     assert session._wishes.wait(30) and session.look is None
-    assert not dash._busy() and dash.working.value == ""
+    assert not dash.working.doing and dash.working.value == ""
     pick(dash, 2)
     assert dash.session.image_name == "photo 3"
 

@@ -140,8 +140,8 @@ class Page(Said, TornadoVoilaHandler):
                 if not self._left:
                     self.write(html)
                     self.flush()
-        finally:
+        finally:  # a page that broke off gives its place back, too
             app.arriving -= not arrived
-        if kernel is not None:
-            seconds = 0 if self._left else LOADS
-            tornado.ioloop.IOLoop.current().call_later(seconds, app.end_unseen, kernel[1])
+            if kernel is not None:
+                seconds = 0 if self._left else LOADS
+                tornado.ioloop.IOLoop.current().call_later(seconds, app.end_unseen, kernel[1])

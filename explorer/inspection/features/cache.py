@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.files import given_path, remove_stale, write_whole
+from explorer.files import given_path, remove_stale, user_cache, write_whole
 from explorer.models.contract import VisionModel
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class StoreError(RuntimeError):
 
 def default_cache_dir() -> Path:
     """Where features are kept unless told otherwise: `explorer/features` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "explorer", "features").expanduser()
+    return user_cache("features")
 
 
 def cache_root(cache_dir: str | os.PathLike | None) -> Path:

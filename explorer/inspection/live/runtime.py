@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.display.words import megabytes
-from explorer.files import given_path, make_folder, write_whole
+from explorer.files import given_path, make_folder, user_cache, write_whole
 
 NAME, VERSION, LICENCE = "onnxruntime-web", "1.30.0", "MIT"
 PACKAGE = f"{NAME}@{VERSION}"
@@ -59,7 +59,7 @@ class Runtime:
 
 def cache_folder() -> Path:
     """Where it is kept: `explorer/live` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "explorer", "live").expanduser()
+    return user_cache("live")
 
 
 def runtime_of(given: str | os.PathLike | None, *, gpu: bool = False) -> Runtime:

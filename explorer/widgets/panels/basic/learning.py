@@ -31,6 +31,7 @@ class BasicLearning(Panel):
 
     name = "Train"
     draw_on = ("model", "run")
+    rests = True
 
     def __init__(self, session: Session):
         self._run: Any = None
@@ -86,15 +87,15 @@ class BasicLearning(Panel):
             return
         self.session.learning = BEGINS
         self.message.value = busy_html("preparing the photos and the model")
-        self.start.disabled = True
-        session, photos, task = self.session, self.photos, self.where.task
+        self.start.disabled = self.use.disabled = True
+        session, photos, task, model = self.session, self.photos, self.where.task, self.session.model
         arguments = {"epochs": self.epochs.value, "train": "head", "input_size": session.input_size}
 
         def compute(_job: Job) -> Any:
             data = photos.open(chosen, 0, task, download=True)
             name = next_name([*session.runs, *known_runs()])
             # the network on the screen stays as it is
-            return begin({"model": copy.deepcopy(session.model), "data": data, "name": name, **arguments})
+            return begin({"model": copy.deepcopy(model), "data": data, "name": name, **arguments})
 
         self.work.start(compute, self._started, long=True)
 
@@ -123,12 +124,14 @@ class BasicLearning(Panel):
 
     def _show(self, run: Any) -> None:
         """How far it is, and its curves once there is another epoch; the lock is held."""
-        if run is not self._run or self.gone:
+        if run is not self._run or self.gone or not self.in_front:
             return
         learns = getattr(run, "running", False)
         self.start.disabled = learns or bool(self.session.learning)
         self.stop.disabled = not learns
-        self.use.disabled = run is None or learns or not hasattr(run, "model")
+        # while a run is being prepared this would take its place in the line of wishes
+        waits = learns or self.session.learning == BEGINS
+        self.use.disabled = run is None or waits or not hasattr(run, "model")
         self.progress.value = "" if run is None else progress_html(run)
         if run is not None and run.history and len(run.history) != self._drawn:
             self._drawn = len(run.history)

@@ -41,6 +41,7 @@ class BasicPanel(Panel):
 
     name = "Basic mode"
     draw_on = ("gallery", "image_name", "model_name", "busy", "beside")
+    rests = True
 
     def __init__(self, session: Session, *, take: Callable[[str, bytes], None], back: Callable[[], None]):
         self._take, self._back = take, back
@@ -88,6 +89,7 @@ class BasicPanel(Panel):
         before, self.second = self.second, None if session is None else BasicView(session)
         if self.second is not None:
             self.second.add_class("vx-second")
+            self.second.seen(self.in_front)
         self.views.children = [self.view, *filter(None, [self.second])]
         (self.views.remove_class if self.second is None else self.views.add_class)("vx-pair")
         if before is not None:
@@ -95,7 +97,18 @@ class BasicPanel(Panel):
             close_whole(before)
         self.draw()
 
+    @property
+    def parts(self) -> list[Panel]:
+        """The panels that stand in it."""
+        return [self.view, *filter(None, [self.second]), self.learning]
+
     # --- following the session ------------------------------------------------------------------------------
+
+    def seen(self, in_front: bool) -> None:
+        """Whether it is shown; behind the whole dashboard nothing is drawn and sent that nobody sees."""
+        super().seen(in_front)
+        for part in self.parts:
+            part.seen(in_front)
 
     def draw(self) -> None:
         session = self.session
@@ -149,13 +162,11 @@ class BasicPanel(Panel):
 
     def wait(self, timeout: float | None = 120) -> bool:
         """Also until its views show what was asked for."""
-        views = [self.view, *filter(None, [self.second]), self.learning]
-        return super().wait(timeout) and all([view.wait(timeout) for view in views])
+        return super().wait(timeout) and all([part.wait(timeout) for part in self.parts])
 
     def close(self) -> None:
-        for view in (self.view, self.second, self.learning):
-            if view is not None:
-                view.close()
+        for part in self.parts:
+            part.close()
         super().close()
 
 

@@ -33,9 +33,12 @@ class BasicView(Panel):
     """Of one session; a second model has one of its own. Every picture has its words for a screen reader."""
 
     draw_on = ("look", "stage")
+    rests = True
 
     def __init__(self, session: Session):
         self._look: Look | None = None   # that is drawn
+        self._maps_of: tuple[Any, Any] = (None, None)  # (look, stage) whose maps are drawn
+        self._usual = "gradcam"          # the method that is taken for this model where nobody asks for one
         self._asked: dict[str, dict[str, Any]] = {}  # what the field "For" offers -> arguments of `explain`
         self._filling = False            # controls are being exchanged: no wish of the reader's
         super().__init__(session)
@@ -87,7 +90,11 @@ class BasicView(Panel):
         self._draw_maps()
 
     def _offer(self, look: Look) -> None:
-        """Stages and classes of another look; the stage of the session stays chosen."""
+        """Stages and classes of another look; the stage of the session stays chosen, and the usual method
+        gives way to that of this model.
+        """
+        from explorer.inspection.attribution.places import usual_method
+
         self._filling = True
         try:
             names = list(look.stages)
@@ -100,6 +107,9 @@ class BasicView(Panel):
             self._asked = {usual: {}} | {called: asked for asked, called in beside_each_other(look)}
             self.target.options = [*self._asked]
             self.target.value = before if before in self._asked else usual
+            earlier, self._usual = self._usual, usual_method(self.session.model)
+            if self.method.value == earlier:
+                self.method.value = self._usual
         finally:
             self._filling = False
 
@@ -107,13 +117,15 @@ class BasicView(Panel):
 
     def _choose_stage(self) -> None:
         if not self._filling and self.stage.value:
-            self.session.stage = self.stage.value  # what else shows it follows
-            self._draw_maps()
+            self.session.stage = self.stage.value  # what else shows it follows, and so do the maps here
 
     def _draw_maps(self) -> None:
+        """Those of the chosen stage; nothing where they are there already."""
         look, name = self._look, self.stage.value
-        shown = look is not None and name in look.stages
-        self.maps.value = maps_html(look, name) if shown else ""
+        if (look, name) != self._maps_of:
+            self._maps_of = look, name
+            shown = look is not None and name in look.stages
+            self.maps.value = maps_html(look, name) if shown else ""
 
     # --- heat map ---
 
@@ -146,13 +158,15 @@ class BasicView(Panel):
             chosen = self._asked.get(self.target.value, {}) if method.needs_class else {}
             compute = partial(_explained, look, model, {"method": method.name, **chosen})
             self.work.start(compute, partial(self._show_heat, look), long=not quick)
+        else:
+            self.cost.measure(method, look, model, {})
 
     def _show_heat(self, look: Look, found: Attribution) -> None:
         if look is self._look:
             self.heat.value = found._repr_html_()
 
     def forget(self) -> None:
-        self._look, self._asked = None, {}
+        self._look, self._asked, self._maps_of = None, {}, (None, None)
         if self.built:
             self.cost.forget()
 
