@@ -28,6 +28,7 @@ from explorer import cli
 from explorer.cli import app
 from explorer.cli.serving import visitor
 from explorer.data.samples import assets_dir
+from tests.browser.server import heeds_ctrl_c
 
 PHOTOS = assets_dir() / "photos"
 
@@ -323,7 +324,8 @@ def test_ctrl_c_ends_the_app_and_leaves_nothing(name, tmp_path, jupyter_env):
     log = tmp_path / "log"
     with log.open("w") as out:
         process = subprocess.Popen([sys.executable, "-m", "explorer", "app", "--no-browser"], stdout=out,
-                                   stderr=subprocess.STDOUT, env={**jupyter_env, "TMPDIR": str(tmp_path)})
+                                   stderr=subprocess.STDOUT, env={**jupyter_env, "TMPDIR": str(tmp_path)},
+                                   preexec_fn=heeds_ctrl_c)
     try:
         while not (said := re.search(r"http\S+/\?token=(\S+)\n.*\n", log.read_text())):
             assert process.poll() is None, log.read_text()

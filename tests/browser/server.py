@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +36,11 @@ FOLDERS = {
     "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
     "IPYTHONDIR": "ipython",
 }
+
+
+def heeds_ctrl_c() -> None:
+    """For `preexec_fn` of Popen: a shell that starts the tests in the background has told them not to."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def private_folders(base: Path) -> dict[str, str]:

@@ -22,6 +22,7 @@ import pytest
 
 from explorer.data.samples import assets_dir
 from tests.browser.conftest import fresh_page
+from tests.browser.server import heeds_ctrl_c
 
 PHOTOS = ("daisy", "espresso", "pizza")
 
@@ -57,7 +58,8 @@ def served(forked_env, tmp_path_factory):
     log = folder / "log"
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT,
-                                   env={**forked_env, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"})
+                                   env={**forked_env, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
+                                   preexec_fn=heeds_ctrl_c)
     try:
         while not (said := re.search(r"(http\S+/)\?token=(\S+)\n.*\n", log.read_text())):
             assert process.poll() is None, log.read_text()
