@@ -142,6 +142,21 @@ def test_two_classes_are_collected_learnt_told_apart_and_taken_home(page, page_f
     assert fetched == [file.as_uri() for file in files]
 
 
+def test_a_camera_that_is_asked_for_stays_while_the_photo_in_front_is_answered_again(page, page_file, expect):
+    """What is learnt in a copy asks about the page's photo once more, perhaps behind a quick click."""
+    page.add_init_script(CAMERA + """
+      const asked = navigator.mediaDevices.getUserMedia;
+      const allowed = new Promise((done) => { window.allow = done; });
+      navigator.mediaDevices.getUserMedia = async () => { await allowed; return asked(); };
+    """)
+    opened(page, page_file, expect)
+    page.get_by_role("button", name="Start the camera").click()
+    page.locator(".vx-answer").last.click()
+    expect(page.locator(".vx-answer").last).to_have_attribute("aria-pressed", "true")
+    page.evaluate("window.allow()")
+    expect(page.locator(".vx-cam")).to_have_attribute("data-state", "live")
+
+
 @pytest.fixture
 def filmed(browser, tmp_path):
     """A page whose camera plays a film of ours: red, and nothing else."""

@@ -1,6 +1,7 @@
 // The reader's camera: each frame is one pass, and the next frame is taken when that one is answered, so what is shown is
 // always of the newest. The camera is off as soon as nobody looks at the page. No picture leaves the page.
 const FREEZE_SIDE = 1280;      // of a frozen frame's longer side, at most
+const COMING = "coming";        // in the place of a photo that the page has still to show
 const FACTS_EVERY = 500;       // ms between two counts of frames a second
 const NO_CAMERA_HERE = "This browser gives this page no camera. Chrome and Edge give one to a page that was opened from a file; or choose photos instead.";
 const CAMERA_PRIVACY = "The camera is off. Its pictures stay in this page: they are sent nowhere.";
@@ -82,6 +83,7 @@ function setUpCamera(app) {
     dark();
     say("");
     const mine = turn;
+    answered = app.source ?? COMING;
     set("asking");
     try {
       const wanted = device ? { deviceId: { exact: device } } : { facingMode: { ideal: "user" } };
@@ -136,7 +138,11 @@ function setUpCamera(app) {
   }
 
   // Another photo in front: the camera would take its place with the next frame. A frame that is asked about again is none.
-  app.on("source", (source) => { if (state !== "off" && source !== last && source !== answered) off(); });
+  // Nor is the photo that lay in front when the camera was asked for, or is still on its way there.
+  app.on("source", (source) => {
+    if (answered === COMING) answered = source;
+    if (state !== "off" && source !== last && source !== answered) off();
+  });
   app.on("frame", () => { answered = app.source; });
   document.addEventListener("visibilitychange", () => { if (document.hidden && state !== "off") off("The camera was switched off: the page was out of sight."); });
   addEventListener("pagehide", () => off());
