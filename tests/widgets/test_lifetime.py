@@ -16,6 +16,7 @@ from ipywidgets.widgets import widget as registry
 import explorer
 from explorer import _memory
 from explorer.widgets.lifetime import close_whole, this_cell
+from explorer.widgets.panels.stages import StagesPanel
 
 PHOTOS = explorer.sample_photos()
 
@@ -164,3 +165,14 @@ def test_tabs_that_rest_let_go_of_the_model_before():
     gc.collect()
     assert before() is None
     dash.close()
+
+
+def test_a_closed_panel_is_collected_by_whatever_thread_without_waiting_for_a_lock(session):
+    """A thread that was just starting collected one while the thread that waited for it held the lock."""
+    panel = StagesPanel(session)
+    panel.close()
+    collecting = threading.Thread(target=panel.__del__, daemon=True)
+    with session.lock:
+        collecting.start()
+        collecting.join(20)
+        assert not collecting.is_alive()

@@ -128,6 +128,8 @@ class Panel(W.VBox):
 
     def close(self) -> None:
         """End what is being done, and let go of what is large. May be called twice."""
+        if self.gone:  # the garbage collector asks again, in any thread: it must not wait for a lock there
+            return
         with self.session.lock:
             if self.gone:
                 return
