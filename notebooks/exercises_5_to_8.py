@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from checking import Number, Tried, called, whole, words_hash
@@ -186,14 +187,24 @@ def _chosen(letters: Any) -> list[str]:
     return [] if chosen - set("ABCDEF") else sorted(chosen)
 
 
-def _keeps_class(letters: Any) -> str:
+def _letters_chosen(exercise: str, right: str, doubts: Mapping[str, str], otherwise: str,
+                    letters: Any) -> str:
+    """Of statements A to F: the first doubt about one that was chosen wrongly, or else that one is missing.
+
+    right: the hash of the right letters
+    """
     chosen = _chosen(letters)
     if not chosen:
         return 'Letters from A to F are meant, as in "AB".'
-    if words_hash("7.3", *chosen) == "cd40020cf61e9574":
+    if words_hash(exercise, *chosen) == right:
         return ""
-    doubt = next((CHANGED[letter] for letter in chosen if letter in CHANGED), "")
-    return doubt or "So far, so good. Does another one leave the class as it is?"
+    doubt = next((doubts[letter] for letter in chosen if letter in doubts), "")
+    return doubt or f"So far, so good. {otherwise}"
+
+
+def _keeps_class(letters: Any) -> str:
+    return _letters_chosen("7.3", "cd40020cf61e9574", CHANGED, "Does another one leave the class as it is?",
+                           letters)
 
 
 # --- lesson 8: why did it say that ----------------------------------------------------------------------
@@ -254,13 +265,7 @@ DOUBTS = {
 
 
 def _follows(letters: Any) -> str:
-    chosen = _chosen(letters)
-    if not chosen:
-        return 'Letters from A to F are meant, as in "AB".'
-    if words_hash("8.3", *chosen) == "74d7e2ae71e2dd4c":
-        return ""
-    doubt = next((DOUBTS[letter] for letter in chosen if letter in DOUBTS), "")
-    return doubt or "So far, so good. Does another one follow as well?"
+    return _letters_chosen("8.3", "74d7e2ae71e2dd4c", DOUBTS, "Does another one follow as well?", letters)
 
 
 # --- the answers, as hashes, and the trials ---------------------------------------------------------------

@@ -118,14 +118,14 @@ def _entry(name: str) -> Iterator[str]:
     yield ""
 
 
-def build(target: Path, *, sources: Path | None = None) -> int:
+def build(target: Path) -> int:
     """Write the site to a folder; gives Sphinx's exit code, which is not 0 where it warned of anything."""
     with tempfile.TemporaryDirectory(prefix="site-") as folder:
-        where = sources or Path(folder)
+        where, trees = Path(folder) / "sources", Path(folder) / "trees"
+        where.mkdir()
         gather(where)
-        trees = str(Path(folder) / "trees")
         command = [sys.executable, "-m", "sphinx", "--builder", "html", "--conf-dir", str(where / "site"),
-                   "--fail-on-warning", "--keep-going", "--quiet", "--doctree-dir", trees]
+                   "--fail-on-warning", "--keep-going", "--quiet", "--doctree-dir", str(trees)]
         return subprocess.run([*command, str(where), str(target)], cwd=ROOT).returncode
 
 
